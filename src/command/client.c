@@ -1,0 +1,417 @@
+/* The clients' common part. One loop, one work thread for the name, one pump with one connection. */
+#include "command/client.h"
+
+#include "command/say.h"
+#include "command/wire.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CLIENT_DIAL_MS = 10000, CLIENT_ASK_MS = 6000, CLIENT_DATAGRAM_BYTES = 65536 };
+
+uint64_t client_timeout_ms(const struct client *client, uint64_t fallback_ms)
+{
+	uint64_t given_ms = client->call->common.timeout_ms;
+
+	return given_ms ? given_ms : fallback_ms;
+}
+
+enum name_families client_families(const struct command_call *call)
+{
+	if (call->common.v4 == call->common.v6)
+		return NAME_BOTH;
+	return call->common.v4 ? NAME_V4_ONLY : NAME_V6_ONLY;
+}
+
+static int client_parse(struct client *c, uint16_t default_port, bool two_words, int *taken)
+{
+	const struct command_call *call = c->call;
+	const char *host = call->argc > 0 ? call->argv[0] : NULL;
+	struct text where = TEXT_OVER(c->where);
+	int err;
+
+	if (!host)
+		return say_usage(_("the peer as HOST:PORT"), _("whom to talk to is missing"));
+	if (two_words && call->argc > 1) {
+		*taken = 2;
+		err = endpoint_parse_peer_words(host, call->argv[1], call->common.udp, &c->to);
+		if (err)
+			return say_usage(_("a number from 1 to 65535, or a name from `prise services`"),
+					 _("'%s' is no port: %s"), call->argv[1], _(err_text(err)));
+	} else {
+		*taken = 1;
+		err = endpoint_parse_peer(host, default_port, call->common.udp, &c->to);
+		if (err)
+			return say_usage(_("HOST:PORT, [V6]:PORT, :PORT, or unix:/PATH"),
+					 _("'%s' is no address of a peer: %s"), host,
+					 _(err_text(err)));
+	}
+	endpoint_put(&where, &c->to);
+	return 0;
+}
+
+int client_open(struct client *c, const struct command_call *call, uint16_t default_port,
+		bool two_words, int *taken)
+{
+	int code, err;
+
+	*c = (struct client){.call = call};
+	code = client_parse(c, default_port, two_words, taken);
+	if (code)
+		return code;
+	signal(SIGPIPE, SIG_IGN);
+	wire_begin();
+	err = loop_create(&c->loop);
+	if (!err)
+		err = work_create(&c->work, 1);
+	if (!err)
+		err = pump_common_create(&c->pumps, c->loop, 0);
+	if (!err)
+		return 0;
+	client_close(c);
+	return say_error(SAY_RUN, c->where, err);
+}
+
+void client_close(struct client *c)
+{
+	pump_destroy(c->pump);
+	pump_common_destroy(c->pumps);
+	if (c->work)
+		work_destroy(c->work);
+	loop_destroy(c->loop);
+	c->pump = NULL;
+	c->pumps = NULL;
+	c->work = NULL;
+	c->loop = NULL;
+}
+
+static void client_stop(struct client *c, int err)
+{
+	if (!c->done)
+		c->err = err;
+	c->done = true;
+}
+
+static void client_event(void *owner, struct event *e)
+{
+	struct client *c = owner;
+
+	e->service = c->call->command->name;
+	if (c->call->common.json)
+		say_event(e);
+	else if (c->talk->event)
+		c->talk->event(c->talk->owner, e);
+}
+
+static void client_told(void *owner, uint64_t from, uint64_t to, const struct message *message)
+{
+	struct client *c = owner;
+
+	if (c->talk->told)
+		c->talk->told(c->talk->owner, message);
+}
+
+static void client_closed(void *owner, uint64_t id, const struct address *remote, int why)
+{
+	struct client *c = owner;
+
+	if (c->call->common.verbose)
+		wire_closed(remote, why ? _(err_text(why)) : _("done"));
+	client_stop(c, why == ERR_IDLE ? ERR_TIMEOUT : why);
+}
+
+static void client_wire(void *owner, const struct conn *conn, enum pump_direction direction,
+			struct bytes b)
+{
+	wire_bytes(NULL, NULL, direction == PUMP_SENT, b);
+}
+
+static void client_dialled(void *owner, const struct dial_result *result)
+{
+	struct client *c = owner;
+	int64_t id;
+
+	if (result->err) {
+		client_stop(c, result->err);
+		return;
+	}
+	c->remote = result->remote;
+	c->local = result->local;
+	c->connected = true;
+	if (c->call->common.verbose)
+		wire_connected(&result->local, &result->remote);
+	id = pump_attach(c->pump, result->fd, &result->remote, &result->local);
+	if (id < 0) {
+		client_stop(c, (int)id);
+		return;
+	}
+	c->id = (uint64_t)id;
+	if (!c->done && c->talk->connected)
+		c->talk->connected(c->talk->owner, c);
+	pump_deliver(c->pumps);
+}
+
+static void client_out_of_time(struct wheel_timer *timer, void *context)
+{
+	struct client *c = (struct client *)((char *)timer - offsetof(struct client, timer));
+
+	client_stop(c, ERR_TIMEOUT);
+}
+
+static int client_make_pump(struct client *c, const struct client_talk *talk)
+{
+	struct pump_owner calls = {
+		.event = client_event, .told = client_told, .closed = client_closed};
+	struct pump_plan plan = {
+		.machine = talk->machine,
+		.settings = talk->settings,
+		.service = c->call->command->name,
+		.host = c->where,
+		.level = EVENT_INFO,
+		.limits = {.idle_ms = talk->idle_ms},
+		.owner_calls = &calls,
+		.owner = c,
+	};
+
+	if (c->call->common.verbose)
+		calls.wire = client_wire;
+	pump_destroy(c->pump);
+	c->pump = NULL;
+	return pump_create(&c->pump, c->pumps, &plan);
+}
+
+static void client_plan_dial(const struct client *c, const struct client_talk *talk,
+			     struct dial_plan *plan)
+{
+	*plan = (struct dial_plan){
+		.to = c->to,
+		.families = client_families(c->call),
+		.udp = c->call->common.udp,
+		.timeout_ms = talk->dial_ms ? talk->dial_ms : client_timeout_ms(c, CLIENT_DIAL_MS),
+	};
+}
+
+int client_talk(struct client *c, const struct client_talk *talk)
+{
+	struct dial_plan plan;
+	struct dial *dial;
+	int err = client_make_pump(c, talk);
+
+	client_plan_dial(c, talk, &plan);
+	c->talk = talk;
+	c->done = c->connected = false;
+	c->err = 0;
+	if (!err)
+		err = dial_start(c->loop, c->work, &plan, client_dialled, c, &dial);
+	if (err)
+		return err;
+	c->timer.due = client_out_of_time;
+	if (talk->total_ms)
+		loop_arm(c->loop, &c->timer,
+			 loop_now(c->loop)->boot_ns + talk->total_ms * MOMENT_MS);
+	loop_run_until(c->loop, &c->done);
+	loop_disarm(c->loop, &c->timer);
+	return c->err;
+}
+
+void client_end(struct client *c, int err)
+{
+	if (err)
+		client_stop(c, err);
+	else
+		pump_end(c->pump, c->id, 0, false);
+}
+
+/* One exchange over a connected UDP socket. */
+struct client_exchange {
+	struct client *client;
+	struct bytes request;
+	unsigned tries;       /* left */
+	uint64_t try_ns;
+	int fd;
+	int64_t registration;
+	struct wheel_timer retry;
+};
+
+static void client_send_request(struct client_exchange *x)
+{
+	struct client *c = x->client;
+
+	if (!x->tries--) {
+		client_stop(c, ERR_TIMEOUT);
+		return;
+	}
+	if (send(x->fd, x->request.data, x->request.len, MSG_DONTWAIT) < 0 && errno != EAGAIN) {
+		client_stop(c, err_from_errno(errno));
+		return;
+	}
+	if (c->call->common.verbose)
+		wire_bytes(NULL, &c->remote, true, x->request);
+	loop_arm(c->loop, &x->retry, loop_now(c->loop)->boot_ns + x->try_ns);
+}
+
+static void client_retry(struct wheel_timer *timer, void *context)
+{
+	client_send_request((struct client_exchange *)((char *)timer -
+						       offsetof(struct client_exchange, retry)));
+}
+
+/* The answer goes to the machine as it would on a server: one datagram, then its effects. */
+static int client_judge(struct client *c, struct bytes answer)
+{
+	const struct machine *machine = c->talk->machine;
+	struct peer peer = {.remote = c->remote, .local = c->local, .settings = c->talk->settings};
+	struct out *out = malloc(sizeof *out);
+	void *state = calloc(1, machine->state_bytes + 1);
+	int err = out && state ? 0 : ERR_MEMORY;
+
+	if (!err) {
+		out_reset(out, SIZE_MAX);
+		machine->datagram(state, &peer, answer, out, loop_now(c->loop));
+		for (unsigned i = 0; i < out->events; i++)
+			client_event(c, &out->event[i]);
+		err = out->abort_why;
+	}
+	free(state);
+	free(out);
+	return err;
+}
+
+static void client_answered(void *owner, unsigned events)
+{
+	struct client_exchange *x = owner;
+	static uint8_t answer[CLIENT_DATAGRAM_BYTES];
+	ssize_t n = recv(x->fd, answer, sizeof answer, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n < 0) {
+		client_stop(x->client, err_from_errno(errno));
+		return;
+	}
+	if (x->client->call->common.verbose)
+		wire_bytes(NULL, &x->client->remote, false, bytes_of(answer, (size_t)n));
+	client_stop(x->client, client_judge(x->client, bytes_of(answer, (size_t)n)));
+}
+
+static void client_ready_to_ask(void *owner, const struct dial_result *result)
+{
+	struct client_exchange *x = owner;
+	struct client *c = x->client;
+
+	if (result->err) {
+		client_stop(c, result->err);
+		return;
+	}
+	c->connected = true;
+	c->remote = result->remote;
+	c->local = result->local;
+	x->fd = result->fd;
+	if (c->call->common.verbose)
+		wire_connected(&result->local, &result->remote);
+	x->registration = loop_add(c->loop, x->fd, LOOP_READ, client_answered, x);
+	if (x->registration < 0)
+		client_stop(c, (int)x->registration);
+	else
+		client_send_request(x);
+}
+
+int client_ask(struct client *c, const struct client_talk *talk, struct bytes request,
+	       unsigned tries)
+{
+	struct client_exchange x = {
+		.client = c,
+		.request = request,
+		.tries = tries,
+		.try_ns = client_timeout_ms(c, CLIENT_ASK_MS) * MOMENT_MS / tries,
+		.fd = -1,
+		.retry.due = client_retry,
+	};
+	struct dial_plan plan;
+	struct dial *dial;
+	int err;
+
+	client_plan_dial(c, talk, &plan);
+	c->talk = talk;
+	c->done = c->connected = false;
+	c->err = 0;
+	err = dial_start(c->loop, c->work, &plan, client_ready_to_ask, &x, &dial);
+	if (err)
+		return err;
+	loop_run_until(c->loop, &c->done);
+	loop_disarm(c->loop, &x.retry);
+	if (x.registration > 0)
+		loop_remove(c->loop, x.registration);
+	if (x.fd >= 0)
+		close(x.fd);
+	return c->err;
+}
+
+static bool client_is_mine(const struct address *a)
+{
+	struct ifaddrs *list, *i;
+	struct address own;
+	bool mine = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (i = list; i && !mine; i = i->ifa_next) {
+		if (!i->ifa_addr)
+			continue;
+		endpoint_from_sockaddr(i->ifa_addr, sizeof(struct sockaddr_storage), &own);
+		mine = own.family == a->family && address_equal_ip(&own, a);
+	}
+	freeifaddrs(list);
+	return mine;
+}
+
+/* Whether loopback listens on the port that was refused on another address of this machine. */
+static bool client_loopback_listens(const struct client *c)
+{
+	static const uint8_t loopback_v4[4] = {127, 0, 0, 1};
+	struct address a;
+	struct sockaddr_storage ss;
+	socklen_t len;
+	bool listens;
+	int fd;
+
+	if (address_parse_ip(bytes_of_string(c->to.host), &a) < 0 || address_is_loopback(&a) ||
+	    address_is_any(&a) || !client_is_mine(&a))
+		return false;
+	memset(a.ip, 0, sizeof a.ip);
+	if (a.family == ADDRESS_V4)
+		memcpy(a.ip, loopback_v4, sizeof loopback_v4);
+	else
+		a.ip[15] = 1;
+	a.port = c->to.port;
+	len = endpoint_to_sockaddr(&a, &ss);
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	listens = connect(fd, (struct sockaddr *)&ss, len) == 0;
+	close(fd);
+	return listens;
+}
+
+int client_say(struct client *c, int err)
+{
+	char advice[256];
+	bool of_name = err == ERR_NO_NAME || err == ERR_NAME_SERVER || err == ERR_NO_ADDRESS;
+
+	if (!err)
+		return 0;
+	if (of_name)
+		return say_error(SAY_RESOLVE, c->to.host, err);
+	if (!c->connected && err == ERR_REFUSED && client_loopback_listens(c)) {
+		snprintf(advice, sizeof advice,
+			 _("localhost:%u: it listens there, on loopback only; a server is reached "
+			   "from elsewhere when it listens on any:%u"),
+			 c->to.port, c->to.port);
+		return say_error_try(SAY_CONNECT, c->where, err, advice);
+	}
+	return say_error(c->connected ? SAY_TALK : SAY_CONNECT, c->where, err);
+}

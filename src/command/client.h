@@ -1,0 +1,75 @@
+/* What the client commands share: from the words on the command line to a machine that talks to a
+ * peer, and to the exit code with its sentence (SPEC 1).
+ *
+ *   client_open (words, loop) ──► client_talk (TCP) or client_ask (UDP) ──► client_close
+ *
+ * With -v the wire is shown; with --json every event of the machine is printed as it is, else the
+ * command's own `event` is called for it. */
+#ifndef COMMAND_CLIENT_H
+#define COMMAND_CLIENT_H
+
+#include "command/command.h"
+#include "net/dial.h"
+#include "net/pump.h"
+
+struct client {
+	const struct command_call *call;
+	struct loop *loop;
+	struct work *work;
+	struct pump_common *pumps;
+	struct endpoint to;
+	char where[ENDPOINT_HOST_BYTES + 16]; /* `to` as people write it */
+	struct address remote, local;         /* once connected */
+
+	/* The conversation under way. */
+	const struct client_talk *talk;
+	struct pump *pump;
+	uint64_t id;      /* of the machine, for pump_tell */
+	bool connected;   /* what goes wrong from here on is the conversation's */
+	bool done;
+	int err;
+	struct wheel_timer timer;
+};
+
+struct client_talk {
+	const struct machine *machine;
+	const void *settings;
+	uint64_t dial_ms;  /* to connect within; 0: -t, else 10 s */
+	uint64_t idle_ms;  /* the peer may be silent this long; 0: for ever */
+	uint64_t total_ms; /* for the whole conversation; 0: no limit */
+	/* Each may be NULL. */
+	void (*connected)(void *owner, struct client *client);
+	void (*event)(void *owner, const struct event *event);
+	void (*told)(void *owner, const struct message *message);
+	void *owner;
+};
+
+/* Understands `HOST[:PORT]`, `HOST PORT`, `:PORT`, `unix:/PATH` from the first words of the call
+ * (`*taken` of them), and makes a loop. A client without a port takes `default_port`; with
+ * `two_words` a second word is a port. 0, or an exit code, having said why. */
+int client_open(struct client *client, const struct command_call *call, uint16_t default_port,
+		bool two_words, int *taken);
+
+/* Connects and lets the machine talk until it or the peer ends it. 0, or the ERR_; client->connected
+ * says which part it belongs to. */
+int client_talk(struct client *client, const struct client_talk *talk);
+
+/* Over UDP: sends `request` up to `tries` times, a third of the time each, and hands the first answer
+ * to the machine's `datagram`. 0, or the ERR_. */
+int client_ask(struct client *client, const struct client_talk *talk, struct bytes request,
+	       unsigned tries);
+
+/* Ends the conversation from within (a callback): politely, or with an error at once. */
+void client_end(struct client *client, int err);
+
+/* Says what went wrong, with the advice that fits. Returns the exit code; 0 for 0. */
+int client_say(struct client *client, int err);
+
+/* -t, or the command's own default. */
+uint64_t client_timeout_ms(const struct client *client, uint64_t fallback_ms);
+
+enum name_families client_families(const struct command_call *call);
+
+void client_close(struct client *client);
+
+#endif

@@ -1,0 +1,301 @@
+/* What commands say, and every error's text in one table.
+ *
+ * A row is found by attempt and error; where there is none, a plain sentence for the attempt is
+ * joined with the error's own text. Rows are whole sentences, so that each can be translated as
+ * one. */
+#include "command/say.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { WHERE_BYTES = 512, LINE_BYTES = 2048 };
+
+struct sentence {
+	enum say_attempt attempt;
+	int err;
+	const char *text; /* %s is where */
+	const char *advice;
+};
+
+static const struct sentence sentences[] = {
+	{SAY_CONNECT, ERR_REFUSED, N_("nobody listens on %s (connection refused)"),
+	 N_("another port as HOST:PORT; on this machine `ss -ltn` lists who listens")},
+	{SAY_CONNECT, ERR_TIMEOUT, N_("%s did not answer in time (timed out)"),
+	 N_("-t DUR to wait longer; a firewall may be dropping packets in silence")},
+	{SAY_CONNECT, ERR_UNREACHABLE, N_("there is no way to %s (unreachable)"),
+	 N_("`ip route get ADDRESS`, which shows the way this machine would take")},
+	{SAY_CONNECT, ERR_PROHIBITED, N_("a firewall or router forbids the way to %s (prohibited)"),
+	 N_("another port or another network; whoever runs that firewall can allow it")},
+	{SAY_CONNECT, ERR_NO_FAMILY,
+	 N_("this machine has no address of the family that %s needs (no such family here)"),
+	 N_("the other family: leave out -4 or -6")},
+	{SAY_CONNECT, ERR_PERMISSION,
+	 N_("this machine does not let you reach %s (permission denied)"),
+	 N_("the rules of the local firewall: `nft list ruleset` as root")},
+	{SAY_CONNECT, ERR_NOT_LOCAL, N_("this machine cannot reach %s from the address you chose"),
+	 N_("an address that `ip address` shows")},
+	{SAY_CONNECT, ERR_RESET, N_("%s took the connection and broke it at once (reset)"),
+	 N_("again in a moment; the server may be full or restarting")},
+	{SAY_TALK, ERR_TIMEOUT, N_("%s fell silent in the middle (timed out)"),
+	 N_("-t DUR to wait longer, -v to see what was said until then")},
+	{SAY_TALK, ERR_LEFT, N_("%s left before it had said everything (end of stream)"),
+	 N_("-v to see what it said; another kind of server may be listening there")},
+	{SAY_TALK, ERR_RESET, N_("%s broke the connection off (reset by the peer)"),
+	 N_("again; if it lasts, the server's log says why")},
+	{SAY_TALK, ERR_PROTOCOL, N_("%s does not keep to the protocol"),
+	 N_("-v to see what it said; another kind of server may be listening there")},
+	{SAY_TALK, ERR_TOO_LONG, N_("%s said more than the protocol allows (too long)"),
+	 N_("-v to see what it said; another kind of server may be listening there")},
+	{SAY_TALK, ERR_REFUSES, N_("%s refuses this"), N_("-v to see its words")},
+	{SAY_TALK, ERR_REFUSED, N_("nobody listens on %s (port unreachable)"),
+	 N_("another port as HOST:PORT; on this machine `ss -lun` lists who listens")},
+	{SAY_LISTEN, ERR_IN_USE, N_("%s is taken by another program (address in use)"),
+	 N_("another port; `ss -lnp` lists who holds this one")},
+	{SAY_LISTEN, ERR_PERMISSION, N_("you may not listen on %s (permission denied)"),
+	 N_("a port from 1024 up, or `setcap cap_net_bind_service+ep` on prise, or as root")},
+	{SAY_LISTEN, ERR_NOT_LOCAL, N_("%s is not an address of this machine"),
+	 N_("an address that `ip address` shows, or *:PORT for all of them")},
+	{SAY_LISTEN, ERR_NO_FAMILY, N_("this machine lacks the address family of %s"),
+	 N_("the other family: leave out -4 or -6")},
+	{SAY_FILE, ERR_NO_FILE, N_("%s: no such file or directory"),
+	 N_("the path: is it spelt right?")},
+	{SAY_FILE, ERR_PERMISSION, N_("%s: permission denied"),
+	 N_("`ls -ld` on the path, to see who may use it")},
+	{SAY_FILE, ERR_DISK, N_("%s: the disk refuses (full, or failing)"),
+	 N_("`df -h`, to see what is full")},
+	{SAY_RUN, ERR_NO_FILE, N_("there is no program %s"),
+	 N_("its full path, or a look at PATH")},
+	{SAY_RUN, ERR_PERMISSION, N_("%s may not be run (permission denied)"),
+	 N_("`chmod +x` on it, or a program of your own")},
+};
+
+/* Errors whose cause is the same whatever was attempted. */
+static const struct sentence anywhere[] = {
+	{0, ERR_NO_NAME, N_("the name %s does not exist"),
+	 N_("the spelling, or an address instead of a name")},
+	{0, ERR_NAME_SERVER, N_("no name server answers for %s (the name itself may be good)"),
+	 N_("the network and /etc/resolv.conf, or an address instead of a name")},
+	{0, ERR_NO_ADDRESS, N_("%s has no address of the family asked for"),
+	 N_("without -4 or -6")},
+	{0, ERR_DESCRIPTORS, N_("out of descriptors at %s"),
+	 N_("prise doctor, which shows the limits")},
+	{0, ERR_MEMORY, N_("out of memory at %s"), N_("`free -h`, to see what is left")},
+};
+
+/* When no row fits: %s is where, the second the error's own text. */
+static const char *const plain[] = {
+	[SAY_CONNECT] = N_("cannot connect to %s: %s"),
+	[SAY_RESOLVE] = N_("cannot look up %s: %s"),
+	[SAY_LISTEN] = N_("cannot listen on %s: %s"),
+	[SAY_TALK] = N_("the talk with %s ended: %s"),
+	[SAY_FILE] = N_("cannot use %s: %s"),
+	[SAY_RUN] = N_("cannot run %s: %s"),
+};
+
+/* One command a process, so who speaks and how is the process's own. */
+static struct {
+	const char *command;
+	bool quiet, json;
+	char host[256];
+} speaker;
+
+void say_begin(const char *command, const struct command_common *common)
+{
+	speaker.command = command;
+	speaker.quiet = common != NULL && common->quiet;
+	speaker.json = common != NULL && common->json;
+	if (speaker.json && gethostname(speaker.host, sizeof(speaker.host) - 1) != 0)
+		speaker.host[0] = '\0';
+}
+
+bool say_coloured(FILE *stream)
+{
+	const char *no = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	return (no == NULL || no[0] == '\0') && term != NULL && strcmp(term, "dumb") != 0 &&
+	       isatty(fileno(stream));
+}
+
+int64_t say_now_us(void)
+{
+	struct moment now = {0};
+
+	moment_read(&now);
+	return now.wall_us;
+}
+
+void say_event(const struct event *e)
+{
+	char line[8 * EVENT_TEXT_BYTES];
+	struct text t = TEXT_OVER(line);
+
+	event_put_json(&t, e, speaker.host[0] == '\0' ? NULL : speaker.host);
+	fwrite(t.data, 1, t.len, stdout);
+}
+
+/* `prise daytime: TEXT`, in `colour` (an SGR number) up to the colon on a terminal. */
+static void put_line(const char *colour, const char *text)
+{
+	bool coloured = colour != NULL && say_coloured(stderr);
+	const char *space = speaker.command == NULL ? "" : " ";
+	const char *command = speaker.command == NULL ? "" : speaker.command;
+
+	fflush(stdout);
+	fprintf(stderr, "%s%sprise%s%s:%s %s\n", coloured ? "\033[" : "", coloured ? colour : "",
+		space, command, coloured ? "\033[0m" : "", text);
+}
+
+static void put_advice(const char *advice)
+{
+	bool coloured = say_coloured(stderr);
+
+	fprintf(stderr, "  %s%s%s %s\n", coloured ? "\033[1m" : "", _("try:"),
+		coloured ? "\033[0m" : "", advice);
+}
+
+static void put_event(int err, const char *where, const char *text, const char *advice)
+{
+	struct event e;
+
+	event_init(&e, EVENT_ERROR, "error", NULL, say_now_us());
+	event_string(&e, "command", speaker.command == NULL ? "prise" : speaker.command);
+	event_uint(&e, "code", (uint64_t)err_exit(err));
+	event_string(&e, "name", err_name(err));
+	if (where != NULL)
+		event_string(&e, "where", where);
+	event_string(&e, "text", text);
+	event_string(&e, "try", advice);
+	say_event(&e);
+}
+
+static int put_error(int err, const char *where, const char *text, const char *advice)
+{
+	if (speaker.json)
+		put_event(err, where, text, advice);
+	put_line("1;31m", text);
+	put_advice(advice);
+	return err_exit(err);
+}
+
+/* The commands that are the client of a service know how to start one. */
+static bool names_a_service(const char *command)
+{
+	static const char *const services[] = {
+#define SERVICE(name, port, standard, transports, on, first, where, who, holder, help) #name,
+#include "service/service.def"
+#undef SERVICE
+	};
+
+	for (unsigned i = 0; command != NULL && i < sizeof(services) / sizeof(services[0]); i++)
+		if (strcmp(services[i], command) == 0)
+			return true;
+	return false;
+}
+
+static const struct sentence *find(enum say_attempt attempt, int err)
+{
+	for (unsigned i = 0; i < sizeof(anywhere) / sizeof(anywhere[0]); i++)
+		if (anywhere[i].err == err)
+			return &anywhere[i];
+	for (unsigned i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
+		if (sentences[i].attempt == attempt && sentences[i].err == err)
+			return &sentences[i];
+	return NULL;
+}
+
+/* A name error is about the host alone: `trucbidule:7013` is shown as `trucbidule`. */
+static struct bytes host_of(const char *where)
+{
+	struct bytes b = bytes_of_string(where);
+	size_t colon = bytes_find_byte(b, ':');
+
+	if (colon == b.len || bytes_find_byte(bytes_after(b, colon + 1), ':') != b.len - colon - 1)
+		return b;
+	return bytes_first(b, colon);
+}
+
+static bool is_about_a_name(int err)
+{
+	return err == ERR_NO_NAME || err == ERR_NAME_SERVER || err == ERR_NO_ADDRESS;
+}
+
+int say_error_try(enum say_attempt attempt, const char *where, int err, const char *advice)
+{
+	char shown[WHERE_BYTES], line[LINE_BYTES], serve[LINE_BYTES];
+	struct text place = TEXT_OVER(shown), text = TEXT_OVER(line), start = TEXT_OVER(serve);
+	const struct sentence *sentence = find(attempt, err);
+
+	text_put_visible(&place, is_about_a_name(err) ? host_of(where) : bytes_of_string(where),
+			 false);
+	if (sentence != NULL)
+		text_printf(&text, _(sentence->text), shown);
+	else
+		text_printf(&text, _(plain[attempt]), shown, _(err_text(err)));
+	text_printf(&start, _("prise serve %s, or name another port as HOST:PORT"),
+		    speaker.command);
+	if (advice == NULL && err == ERR_REFUSED && names_a_service(speaker.command))
+		advice = serve;
+	if (advice == NULL)
+		advice = sentence != NULL ? _(sentence->advice)
+					  : _("-v for the whole story, or prise doctor");
+	return put_error(err, where, line, advice);
+}
+
+int say_error(enum say_attempt attempt, const char *where, int err)
+{
+	return say_error_try(attempt, where, err, NULL);
+}
+
+int say_usage(const char *advice, const char *format, ...)
+{
+	char raw[LINE_BYTES], line[LINE_BYTES];
+	struct text told = TEXT_OVER(raw), text = TEXT_OVER(line);
+	va_list arguments;
+
+	va_start(arguments, format);
+	text_vprintf(&told, format, arguments);
+	va_end(arguments);
+	text_put_visible(&text, text_bytes(&told), false);
+	return put_error(ERR_USAGE, NULL, line, advice);
+}
+
+void say_note(const char *format, ...)
+{
+	char line[LINE_BYTES];
+	struct text text = TEXT_OVER(line);
+	va_list arguments;
+
+	if (speaker.quiet)
+		return;
+	va_start(arguments, format);
+	text_vprintf(&text, format, arguments);
+	va_end(arguments);
+	put_line(NULL, line);
+}
+
+void say_warning(const char *format, ...)
+{
+	char line[LINE_BYTES];
+	struct text text = TEXT_OVER(line);
+	va_list arguments;
+
+	va_start(arguments, format);
+	text_vprintf(&text, format, arguments);
+	va_end(arguments);
+	put_line("1;33m", line);
+}
+
+int say_end(int code)
+{
+	bool failed = ferror(stdout) != 0;
+
+	if (fflush(stdout) == 0 && !failed)
+		return code;
+	if (errno == EPIPE)
+		return code; /* whoever read us has seen enough */
+	clearerr(stdout);
+	speaker.json = false;
+	return say_error(SAY_FILE, _("standard output"), ERR_DISK);
+}

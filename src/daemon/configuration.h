@@ -1,0 +1,59 @@
+/* What `prise serve` is told: by its command line, by its file (-c), by default. All or nothing: a bad
+ * key, value or block is an error with file and line, and the nearest valid name. */
+#ifndef DAEMON_CONFIGURATION_H
+#define DAEMON_CONFIGURATION_H
+
+#include "net/endpoint.h"
+#include "service/service.h"
+
+enum { CONFIGURATION_MESSAGE_BYTES = 512, CONFIGURATION_SERVICES_MOST = 32 };
+
+/* Keys outside of blocks, over struct configuration_daemon. */
+extern const struct option configuration_options[];
+
+struct configuration_daemon {
+	uint64_t loops;     /* 0: one a processor, 8 at most */
+	const char *user;   /* NULL: stay who we are */
+	bool sandbox;
+	uint64_t drain_ms;
+};
+
+struct configuration_service {
+	const struct service_row *row;
+	struct service_settings common;
+	void *settings; /* of the machine, or NULL */
+	unsigned endpoints;
+	struct endpoint endpoint[ENDPOINT_MOST];
+};
+
+struct configuration {
+	struct configuration_daemon daemon;
+	unsigned services;
+	struct configuration_service service[CONFIGURATION_SERVICES_MOST];
+	void *file; /* keeps the strings alive */
+	char message[CONFIGURATION_MESSAGE_BYTES]; /* why configuration_read failed, translated */
+};
+
+struct configuration_request {
+	const char *path;         /* the file, or NULL */
+	const char *const *names; /* NAME or NAME=ADDR; none: what the file has, else the defaults */
+	unsigned name_count;
+	bool standard_ports;
+	bool insecure;
+};
+
+/* Fills `c`. 0; or ERR_SYNTAX (wrong usage or file), ERR_NO_FILE, ERR_PERMISSION, ERR_MEMORY with
+ * c->message set, when nothing is to be freed. */
+int configuration_read(const struct configuration_request *request, struct configuration **c);
+
+/* After a failure `*c` still holds the message; free it too. */
+void configuration_free(struct configuration *c);
+
+/* Frees a machine's settings that were taken over from a configuration. */
+void configuration_free_settings(const struct service_row *row, void *settings);
+
+/* Whether two configurations of one service say the same. */
+bool configuration_same(const struct configuration_service *a,
+			const struct configuration_service *b);
+
+#endif

@@ -1,0 +1,481 @@
+/* The daemon's life. Everything here happens in the first thread; what belongs to a worker is done
+ * there by worker_call. */
+#include "daemon/daemon.h"
+
+#include "base/err.h"
+#include "base/place.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+#include "daemon/sandbox.h"
+
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_NAMES_BYTES = 4096 };
+
+struct daemon {
+	const struct daemon_plan *plan;
+	struct configuration_daemon settings;
+	struct log *log;
+	unsigned workers;
+	struct worker *worker;
+	unsigned services;
+	struct running *service[CONFIGURATION_SERVICES_MOST];
+	unsigned retired; /* replaced by a reload, with connections left */
+	struct running *old[CONFIGURATION_SERVICES_MOST];
+	struct running_ports ports;
+	char state_dir[PLACE_BYTES];
+	int signal_number; /* that ends it, or 0 */
+	unsigned given;    /* sockets of systemd's */
+	struct running_socket given_socket[RUNNING_SOCKETS_MOST];
+	const char *given_name[RUNNING_SOCKETS_MOST];
+	char given_names[DAEMON_NAMES_BYTES];
+};
+
+static void daemon_event(void *owner, struct event *e)
+{
+	struct daemon *d = owner;
+
+	log_publish(d->log, e);
+}
+
+static void daemon_say(struct daemon *d, enum event_level level, const char *type,
+		       const char *name, const char *value)
+{
+	struct event e;
+
+	event_init(&e, level, type, NULL, loop_now(d->worker[0].loop)->wall_us);
+	if (name)
+		event_string(&e, name, value);
+	log_publish(d->log, &e);
+}
+
+static unsigned daemon_loops(const struct configuration_daemon *settings)
+{
+	cpu_set_t set;
+	unsigned count = 1;
+
+	if (settings->loops)
+		return (unsigned)settings->loops;
+	if (sched_getaffinity(0, sizeof set, &set) == 0)
+		count = (unsigned)CPU_COUNT(&set);
+	return count > DAEMON_LOOPS_BY_DEFAULT ? DAEMON_LOOPS_BY_DEFAULT : count;
+}
+
+/* As many descriptors as the system lets us have: a limit of 1024 is for select(2)'s users. */
+static void daemon_raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* The sockets for one service: systemd's of its name, and those of the one it replaces. */
+static unsigned daemon_given(struct daemon *d, const struct service_row *row,
+			     const struct running *old, struct running_socket *given)
+{
+	unsigned count = old ? running_sockets(old, given, RUNNING_SOCKETS_MOST) : 0;
+
+	for (unsigned i = 0; i < d->given && count < RUNNING_SOCKETS_MOST; i++)
+		if (d->given_socket[i].fd >= 0 && strcmp(d->given_name[i], row->name) == 0) {
+			given[count++] = d->given_socket[i];
+			d->given_socket[i].fd = -1;
+		}
+	return count;
+}
+
+static int daemon_open_service(struct daemon *d, const struct configuration_service *configuration,
+			       const struct running *old, struct running **opened,
+			       struct daemon_trouble *trouble)
+{
+	struct running_socket given[RUNNING_SOCKETS_MOST];
+	struct running_plan plan = {
+		.configuration = configuration,
+		.workers = d->worker,
+		.worker_count = d->workers,
+		.state_dir = d->state_dir,
+		.calls = d->plan->calls,
+		.given = given,
+	};
+	int err;
+
+	plan.calls.event = daemon_event;
+	plan.calls.owner = d;
+	plan.given_count = daemon_given(d, configuration->row, old, given);
+	err = running_open(opened, &plan, &trouble->socket);
+	for (unsigned i = 0; i < plan.given_count; i++)
+		if (given[i].fd >= 0)
+			close(given[i].fd);
+	trouble->service = configuration->row->name;
+	trouble->listening = err != 0;
+	return err;
+}
+
+static void daemon_share_ports(struct daemon *d)
+{
+	struct running_socket socket;
+
+	d->ports.count = 0;
+	for (unsigned i = 0; i < d->services; i++)
+		for (unsigned k = 0; running_bound(d->service[i], k, &socket); k++)
+			if (socket.datagram && d->ports.count < MANNERS_OWN_PORTS_MOST)
+				d->ports.port[d->ports.count++] = socket.address.port;
+	for (unsigned i = 0; i < d->services; i++)
+		running_own_ports(d->service[i], &d->ports);
+}
+
+/* Frees replaced services whose last connection has gone. */
+static void daemon_sweep(struct daemon *d)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < d->retired; i++) {
+		if (running_is_empty(d->old[i]))
+			running_free(d->old[i]);
+		else
+			d->old[kept++] = d->old[i];
+	}
+	d->retired = kept;
+}
+
+static struct running *daemon_find(struct daemon *d, const struct service_row *row)
+{
+	for (unsigned i = 0; i < d->services; i++)
+		if (running_configuration(d->service[i])->row == row)
+			return d->service[i];
+	return NULL;
+}
+
+/* What a reload would make: each service kept, or opened anew. */
+struct daemon_change {
+	unsigned services;
+	struct running *service[CONFIGURATION_SERVICES_MOST];
+	bool kept[CONFIGURATION_SERVICES_MOST];
+};
+
+static void daemon_undo(struct daemon_change *change)
+{
+	for (unsigned i = 0; i < change->services; i++)
+		if (!change->kept[i])
+			running_free(change->service[i]);
+}
+
+static int daemon_prepare(struct daemon *d, struct configuration *c, struct daemon_change *change,
+			  struct daemon_trouble *trouble)
+{
+	for (unsigned i = 0; i < c->services; i++) {
+		struct configuration_service *wanted = &c->service[i];
+		struct running *old = daemon_find(d, wanted->row), *made = old;
+		bool kept = old && configuration_same(running_configuration(old), wanted);
+		int err = 0;
+
+		if (old && !kept && wanted->row->keeper) {
+			snprintf(trouble->message, sizeof trouble->message,
+				 "%s holds state: restart to change it", wanted->row->name);
+			return ERR_SYSTEM;
+		}
+		if (!kept)
+			err = daemon_open_service(d, wanted, old, &made, trouble);
+		if (err)
+			return err;
+		change->service[change->services] = made;
+		change->kept[change->services++] = kept;
+		if (!kept)
+			err = running_start(made);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static bool daemon_goes_on(const struct daemon_change *change, const struct running *r)
+{
+	for (unsigned i = 0; i < change->services; i++)
+		if (change->service[i] == r)
+			return true;
+	return false;
+}
+
+static void daemon_apply(struct daemon *d, const struct daemon_change *change)
+{
+	for (unsigned i = 0; i < d->services; i++) {
+		if (daemon_goes_on(change, d->service[i]))
+			continue;
+		running_retire(d->service[i]);
+		if (d->retired < CONFIGURATION_SERVICES_MOST && !running_is_empty(d->service[i]))
+			d->old[d->retired++] = d->service[i];
+		else
+			running_free(d->service[i]);
+	}
+	d->services = change->services;
+	memcpy(d->service, change->service, sizeof d->service);
+	daemon_share_ports(d);
+}
+
+static void daemon_reload(struct daemon *d)
+{
+	struct daemon_change change = {0};
+	struct daemon_trouble trouble = {0};
+	struct configuration *c;
+	int err;
+
+	notify_send("RELOADING=1");
+	daemon_sweep(d);
+	err = configuration_read(&d->plan->request, &c);
+	if (err && c)
+		snprintf(trouble.message, sizeof trouble.message, "%s", c->message);
+	if (!err)
+		err = daemon_prepare(d, c, &change, &trouble);
+	if (err) {
+		daemon_undo(&change);
+		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why",
+			   trouble.message[0] ? trouble.message : err_text(err));
+	} else {
+		daemon_apply(d, &change);
+		daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
+	}
+	configuration_free(c);
+	notify_send("READY=1");
+}
+
+struct daemon_errand {
+	struct daemon *daemon;
+	struct worker *worker;
+	uint64_t until_ns;
+};
+
+static void daemon_drain_worker(void *argument)
+{
+	struct daemon_errand *errand = argument;
+	struct daemon *d = errand->daemon;
+
+	for (unsigned i = 0; i < d->services; i++)
+		running_drain(d->service[i], errand->worker, errand->until_ns);
+	for (unsigned i = 0; i < d->retired; i++)
+		running_drain(d->old[i], errand->worker, errand->until_ns);
+	worker_drain(errand->worker);
+}
+
+static void daemon_drain(struct daemon *d)
+{
+	uint64_t until_ns = loop_now(d->worker[0].loop)->boot_ns + d->settings.drain_ms * MOMENT_MS;
+
+	notify_send("STOPPING=1");
+	daemon_say(d, EVENT_NOTICE, "daemon.stopping", NULL, NULL);
+	for (unsigned i = 0; i < d->services; i++)
+		running_retire(d->service[i]);
+	for (unsigned i = 0; i < d->workers; i++) {
+		struct daemon_errand errand = {d, &d->worker[i], until_ns};
+
+		worker_call(&d->worker[i], daemon_drain_worker, &errand);
+	}
+}
+
+static void daemon_caught(void *owner, int signal_number)
+{
+	struct daemon *d = owner;
+
+	if (signal_number == SIGHUP && !d->signal_number)
+		daemon_reload(d);
+	if (signal_number == SIGHUP)
+		return;
+	if (d->signal_number) {
+		for (unsigned i = 0; i < d->workers; i++)
+			loop_stop(d->worker[i].loop);
+		return;
+	}
+	d->signal_number = signal_number;
+	daemon_drain(d);
+}
+
+/* The loops exist before their threads: what is listened on is known, and may fail, first. */
+static int daemon_make_workers(struct daemon *d)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	unsigned loops = daemon_loops(&d->settings);
+	int err = 0;
+
+	d->worker = calloc(loops, sizeof *d->worker);
+	if (!d->worker)
+		return ERR_MEMORY;
+	while (d->workers < loops && !err) {
+		err = worker_create(&d->worker[d->workers], d->workers);
+		d->workers += !err;
+	}
+	return err ? err : loop_signals(d->worker[0].loop, signals, 3, daemon_caught, d);
+}
+
+static int daemon_find_state(struct daemon *d)
+{
+	struct text path = TEXT_OVER(d->state_dir);
+	int err = place_state(&path);
+
+	if (!err)
+		err = place_make(d->state_dir);
+	return err;
+}
+
+static int daemon_open(struct daemon *d, struct configuration *c, struct daemon_trouble *trouble)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < c->services && !err; i++) {
+		err = daemon_open_service(d, &c->service[i], NULL, &d->service[i], trouble);
+		d->services += !err;
+	}
+	if (!err)
+		trouble->service = NULL;
+	return err;
+}
+
+/* Gives up what is not needed any more: root, and the sight of other people's files. */
+static int daemon_confine(struct daemon *d, const struct configuration *c,
+			  struct daemon_trouble *trouble)
+{
+	const char *sockets[CONFIGURATION_SERVICES_MOST * ENDPOINT_MOST + 1] = {NULL};
+	unsigned count = 0;
+	int err = 0;
+
+	for (unsigned i = 0; i < c->services; i++)
+		for (unsigned k = 0; k < c->service[i].endpoints; k++)
+			if (c->service[i].endpoint[k].unix_path)
+				sockets[count++] = c->service[i].endpoint[k].host;
+	if (d->settings.user) {
+		err = sandbox_become(d->settings.user);
+		if (err)
+			snprintf(trouble->message, sizeof trouble->message, "user = \"%s\": %s",
+				 d->settings.user, err_text(err));
+	}
+	if (!err && d->settings.sandbox)
+		sandbox_enter(d->state_dir, d->plan->request.path, sockets);
+	return err;
+}
+
+static int daemon_start_services(struct daemon *d, struct daemon_trouble *trouble)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < d->services && !err; i++) {
+		err = running_start(d->service[i]);
+		if (err)
+			trouble->service = running_configuration(d->service[i])->row->name;
+	}
+	daemon_share_ports(d);
+	for (unsigned i = 1; i < d->workers && !err; i++)
+		err = worker_start(&d->worker[i]);
+	return err;
+}
+
+static int daemon_set_up(struct daemon *d, struct configuration *c, struct daemon_trouble *trouble)
+{
+	int err;
+
+	d->settings = c->daemon;
+	daemon_raise_descriptors();
+	err = daemon_make_workers(d);
+	if (!err)
+		err = daemon_find_state(d);
+	if (err)
+		return err;
+	d->given = notify_sockets(d->given_socket, d->given_name, RUNNING_SOCKETS_MOST,
+				  d->given_names, sizeof d->given_names);
+	err = daemon_open(d, c, trouble);
+	if (!err)
+		err = daemon_confine(d, c, trouble);
+	if (!err)
+		err = log_start(&d->log, d->plan->write, d->plan->owner);
+	if (!err)
+		err = daemon_start_services(d, trouble);
+	return err;
+}
+
+int daemon_start(struct daemon **started, const struct daemon_plan *plan,
+		 struct daemon_trouble *trouble)
+{
+	struct daemon *d = calloc(1, sizeof *d);
+	struct configuration *c = NULL;
+	int err;
+
+	*trouble = (struct daemon_trouble){0};
+	if (!d)
+		return ERR_MEMORY;
+	d->plan = plan;
+	err = configuration_read(&plan->request, &c);
+	if (err && c)
+		snprintf(trouble->message, sizeof trouble->message, "%s", c->message);
+	if (!err)
+		err = daemon_set_up(d, c, trouble);
+	configuration_free(c);
+	if (err) {
+		daemon_free(d);
+		return err;
+	}
+	*started = d;
+	return 0;
+}
+
+bool daemon_bound(const struct daemon *d, unsigned index, const struct service_row **row,
+		  struct running_socket *socket)
+{
+	for (unsigned i = 0; i < d->services; i++)
+		for (unsigned k = 0; running_bound(d->service[i], k, socket); k++)
+			if (index-- == 0) {
+				*row = running_configuration(d->service[i])->row;
+				return true;
+			}
+	return false;
+}
+
+int daemon_run(struct daemon *d)
+{
+	notify_send("READY=1");
+	loop_run(d->worker[0].loop);
+	for (unsigned i = 1; i < d->workers; i++) {
+		if (d->worker[i].threaded)
+			pthread_join(d->worker[i].thread, NULL);
+		d->worker[i].threaded = false;
+	}
+	return d->signal_number;
+}
+
+void daemon_free(struct daemon *d)
+{
+	if (!d)
+		return;
+	for (unsigned i = 1; i < d->workers; i++)
+		if (d->worker[i].threaded) {
+			loop_stop(d->worker[i].loop);
+			pthread_join(d->worker[i].thread, NULL);
+			d->worker[i].threaded = false;
+		}
+	for (unsigned i = 0; i < d->services; i++)
+		running_free(d->service[i]);
+	for (unsigned i = 0; i < d->retired; i++)
+		running_free(d->old[i]);
+	/* A reader of our output that does not read must not keep us: the process ends anyway. */
+	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS))
+		_exit(0);
+	for (unsigned i = 0; i < d->workers; i++)
+		worker_destroy(&d->worker[i]);
+	free(d->worker);
+	free(d);
+}
+
+int daemon_check(const struct configuration_request *request, struct daemon_trouble *trouble)
+{
+	struct configuration *c;
+	int err = configuration_read(request, &c);
+
+	*trouble = (struct daemon_trouble){0};
+	if (err && c)
+		snprintf(trouble->message, sizeof trouble->message, "%s", c->message);
+	configuration_free(c);
+	return err;
+}

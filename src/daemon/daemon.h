@@ -1,0 +1,45 @@
+/* The daemon: its services on its loops, from start through reloads to the last connection.
+ *
+ *   daemon_start: configuration, sockets, user, sandbox, loops, threads, READY=1
+ *   daemon_run:   SIGHUP reloads, all or nothing; SIGTERM or SIGINT drains, a second one ends now */
+#ifndef DAEMON_DAEMON_H
+#define DAEMON_DAEMON_H
+
+#include "daemon/configuration.h"
+#include "daemon/running.h"
+
+struct daemon;
+
+struct daemon_plan {
+	struct configuration_request request;
+	struct running_calls calls; /* event: ignored; wire and level are used */
+	/* Writes an event; called in the log's thread. */
+	void (*write)(void *owner, const struct event *event);
+	void *owner;
+};
+
+/* Why a start failed. */
+struct daemon_trouble {
+	const char *service;   /* which, or NULL */
+	bool listening;        /* `socket` says what could not be listened on */
+	struct running_trouble socket;
+	char message[CONFIGURATION_MESSAGE_BYTES]; /* of the configuration, translated; or empty */
+};
+
+/* The plan and its strings must outlive the daemon. 0, or an ERR_ with `trouble` filled in. */
+int daemon_start(struct daemon **daemon, const struct daemon_plan *plan,
+		 struct daemon_trouble *trouble);
+
+/* The index-th address that is listened on, with its service; false past the last. */
+bool daemon_bound(const struct daemon *daemon, unsigned index, const struct service_row **row,
+		  struct running_socket *socket);
+
+/* Returns the signal that ended it, after the drain. */
+int daemon_run(struct daemon *daemon);
+
+void daemon_free(struct daemon *daemon);
+
+/* Reads the configuration alone: 0, or the error with its message. */
+int daemon_check(const struct configuration_request *request, struct daemon_trouble *trouble);
+
+#endif

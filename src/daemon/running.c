@@ -1,0 +1,612 @@
+/* A running service. The gate is shared by all workers; everything else of a share belongs to its
+ * worker's thread, where running_start, running_retire and running_drain send themselves. */
+#include "daemon/running.h"
+
+#include "base/err.h"
+#include "net/gate.h"
+#include "net/listener.h"
+#include "net/name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct running_share {
+	struct running *running;
+	struct worker *worker;
+	struct pump *pump;
+	struct manners manners;
+	unsigned listeners, datagrams;
+	struct listener *listener[RUNNING_SOCKETS_MOST];
+	struct datagram *datagram[RUNNING_SOCKETS_MOST];
+	struct loop_mail resume; /* posted when the gate has room again */
+	atomic_bool resuming;
+	int err; /* of running_start */
+};
+
+struct running {
+	struct running_plan plan;
+	struct configuration_service configuration;
+	struct gate *gate;
+	char host[ENDPOINT_HOST_BYTES + 16]; /* as configured, when a name was; else empty */
+	unsigned sockets;
+	struct running_socket socket[RUNNING_SOCKETS_MOST];
+	struct work *work; /* of a keeper */
+	void *keeper_state;
+	struct service_context context;
+	const struct running_ports *own;
+	atomic_uint open;
+	unsigned shares;
+	struct running_share share[];
+};
+
+static const struct service_row *running_row(const struct running *r)
+{
+	return r->configuration.row;
+}
+
+static void running_event(void *owner, struct event *e)
+{
+	struct running_share *share = owner;
+	const struct running_calls *calls = &share->running->plan.calls;
+
+	calls->event(calls->owner, e);
+}
+
+static void running_keeper_event(void *owner, struct event *e)
+{
+	struct running *r = owner;
+
+	r->plan.calls.event(r->plan.calls.owner, e);
+}
+
+static void running_wire(void *owner, const struct conn *conn, enum pump_direction direction,
+			 struct bytes b)
+{
+	struct running_share *share = owner;
+	const struct running_calls *calls = &share->running->plan.calls;
+
+	calls->wire(calls->owner, running_row(share->running)->name, conn_remote(conn), direction,
+		    b);
+}
+
+static void running_datagram_wire(void *owner, const struct address *remote,
+				  enum pump_direction direction, struct bytes b)
+{
+	struct running_share *share = owner;
+	const struct running_calls *calls = &share->running->plan.calls;
+
+	calls->wire(calls->owner, running_row(share->running)->name, remote, direction, b);
+}
+
+static void running_told(void *owner, uint64_t from, uint64_t to, const struct message *message)
+{
+	struct running_share *share = owner;
+	struct running *r = share->running;
+
+	if (to == OUT_HUB && running_row(r)->keeper)
+		running_row(r)->keeper->told(r->keeper_state, from, message);
+}
+
+static void running_resume_share(struct loop_mail *mail, struct loop *loop)
+{
+	struct running_share *share = (struct running_share *)((char *)mail -
+							       offsetof(struct running_share, resume));
+
+	atomic_store(&share->resuming, false);
+	for (unsigned i = 0; i < share->listeners; i++)
+		listener_resume(share->listener[i]);
+}
+
+/* The gate has room: every worker's listeners look again. One mail a share is enough. */
+static void running_freed(void *owner)
+{
+	struct running *r = ((struct running_share *)owner)->running;
+
+	for (unsigned i = 0; i < r->shares; i++)
+		if (!atomic_exchange(&r->share[i].resuming, true) &&
+		    !loop_post(r->share[i].worker->loop, &r->share[i].resume))
+			atomic_store(&r->share[i].resuming, false);
+}
+
+static void running_closed(void *owner, uint64_t id, const struct address *remote, int why)
+{
+	struct running_share *share = owner;
+	struct running *r = share->running;
+	struct message gone = {0};
+
+	if (running_row(r)->keeper) {
+		gone.kind = running_row(r)->keeper->gone_kind;
+		pump_tell_hub(share->pump, id, &gone);
+	}
+	if (gate_leave(r->gate, remote))
+		running_freed(share);
+	atomic_fetch_sub(&r->open, 1);
+	worker_closed(share->worker);
+}
+
+static void running_accepted(void *owner, int fd, const struct address *remote,
+			     const struct address *local)
+{
+	struct running_share *share = owner;
+
+	worker_opened(share->worker);
+	atomic_fetch_add(&share->running->open, 1);
+	if (pump_attach(share->pump, fd, remote, local) < 0) {
+		gate_leave(share->running->gate, remote);
+		atomic_fetch_sub(&share->running->open, 1);
+		worker_closed(share->worker);
+	}
+}
+
+static void running_trouble(void *owner, int err, const struct address *remote)
+{
+	struct running_share *share = owner;
+	struct event e;
+
+	event_init(&e, EVENT_WARNING, remote ? "conn.refused" : "listen.paused",
+		   running_row(share->running)->name, loop_now(share->worker->loop)->wall_us);
+	if (remote)
+		event_address(&e, "peer", remote);
+	event_string(&e, "why", err_name(err));
+	running_event(share, &e);
+}
+
+static bool running_wants_udp(const struct running *r)
+{
+	unsigned transports = running_row(r)->transports;
+
+	return transports & SERVICE_UDP ||
+	       (transports & SERVICE_UDP_ASKED && r->configuration.common.udp);
+}
+
+static int running_keep(struct running *r, const struct running_socket *socket)
+{
+	if (r->sockets == RUNNING_SOCKETS_MOST) {
+		close(socket->fd);
+		return ERR_FULL;
+	}
+	r->socket[r->sockets++] = *socket;
+	return 0;
+}
+
+/* A socket that stands already for this address and worker. */
+static bool running_take_given(struct running *r, const struct listener_bind *bind, unsigned worker)
+{
+	for (unsigned i = 0; i < r->plan.given_count; i++) {
+		struct running_socket *s = &r->plan.given[i];
+
+		if (s->fd < 0 || s->datagram != bind->datagram || (!s->shared && s->worker != worker))
+			continue;
+		if (bind->unix_path ? strcmp(s->unix_path, bind->unix_path) != 0
+				    : !address_equal(&s->address, &bind->address))
+			continue;
+		if (running_keep(r, s) < 0)
+			return false;
+		s->fd = -1;
+		return true;
+	}
+	return false;
+}
+
+/* The sockets of one address: one for a homed service or a unix path, else one a worker. */
+static int running_bind(struct running *r, struct listener_bind *bind)
+{
+	bool one = bind->unix_path || running_row(r)->place == SERVICE_HOMED ||
+		   r->plan.worker_count == 1;
+	bool probed = false;
+
+	bind->spread = !one;
+	bind->backlog = r->configuration.common.backlog > INT32_MAX
+				? INT32_MAX
+				: (int)r->configuration.common.backlog;
+	for (unsigned w = 0; w < (one ? 1 : r->plan.worker_count); w++) {
+		struct running_socket socket = {.datagram = bind->datagram, .worker = w,
+						.shared = false};
+		int err;
+
+		if (running_take_given(r, bind, w)) {
+			probed = true;
+			continue;
+		}
+		if (bind->spread && !probed && (err = listener_probe(bind)) != 0)
+			return err;
+		probed = true;
+		socket.fd = listener_open(bind, &socket.address);
+		if (socket.fd < 0)
+			return socket.fd;
+		if (bind->unix_path)
+			snprintf(socket.unix_path, sizeof socket.unix_path, "%s", bind->unix_path);
+		bind->address.port = socket.address.port;
+		err = running_keep(r, &socket);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int running_open_address(struct running *r, const struct address *address,
+				const char *unix_path, struct running_trouble *trouble)
+{
+	struct listener_bind bind = {.unix_path = unix_path};
+	int err = 0;
+
+	if (address)
+		bind.address = *address;
+	if (running_row(r)->transports & SERVICE_TCP)
+		err = running_bind(r, &bind);
+	if (!err && !unix_path && running_wants_udp(r)) {
+		bind.datagram = true;
+		err = running_bind(r, &bind);
+	}
+	if (err) {
+		trouble->datagram = bind.datagram;
+		trouble->address = bind.address;
+	}
+	return err;
+}
+
+/* Loopback or everywhere: both families, of which one may be missing on this machine. */
+static int running_open_both(struct running *r, const struct endpoint *e,
+			     struct running_trouble *trouble)
+{
+	struct address v4 = {.family = ADDRESS_V4, .port = e->port};
+	struct address v6 = {.family = ADDRESS_V6, .port = e->port};
+	int err4, err6;
+
+	if (e->loopback) {
+		memcpy(v4.ip, (const uint8_t[]){127, 0, 0, 1}, 4);
+		v6.ip[15] = 1;
+	}
+	err4 = running_open_address(r, &v4, NULL, trouble);
+	if (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL)
+		return err4;
+	err6 = running_open_address(r, &v6, NULL, trouble);
+	if (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL)
+		return err4;
+	return err6;
+}
+
+static int running_open_host(struct running *r, const struct endpoint *e,
+			     struct running_trouble *trouble)
+{
+	struct name_query query = {.port = e->port};
+	struct name_answer answer;
+	struct text host = TEXT_OVER(r->host);
+	struct address literal;
+	int err = 0;
+
+	snprintf(query.host, sizeof query.host, "%s", e->host);
+	name_resolve(&query, &answer);
+	if (answer.err)
+		return answer.err;
+	if (address_parse_ip(bytes_of_string(e->host), &literal) != 0)
+		endpoint_put(&host, e);
+	for (unsigned i = 0; i < answer.count && !err; i++) {
+		err = running_open_address(r, &answer.address[i], NULL, trouble);
+		if (err == ERR_NO_FAMILY && answer.count > 1)
+			err = 0;
+	}
+	return err || r->sockets ? err : ERR_NO_FAMILY;
+}
+
+static int running_open_endpoint(struct running *r, const struct endpoint *e,
+				 struct running_trouble *trouble)
+{
+	struct text where = TEXT_OVER(trouble->where);
+	bool both = e->loopback || e->any;
+
+	endpoint_put(&where, e);
+	trouble->port = e->port;
+	if (e->unix_path)
+		return running_open_address(r, NULL, e->host, trouble);
+	return both ? running_open_both(r, e, trouble) : running_open_host(r, e, trouble);
+}
+
+/* Sockets from systemd replace all addresses of the service. */
+static bool running_take_shared(struct running *r)
+{
+	bool taken = false;
+
+	for (unsigned i = 0; i < r->plan.given_count; i++)
+		if (r->plan.given[i].fd >= 0 && r->plan.given[i].shared &&
+		    running_keep(r, &r->plan.given[i]) == 0) {
+			r->plan.given[i].fd = -1;
+			taken = true;
+		}
+	return taken;
+}
+
+static struct running *running_new(const struct running_plan *plan)
+{
+	bool homed = plan->configuration->row->place == SERVICE_HOMED;
+	unsigned shares = homed ? 1 : plan->worker_count;
+	struct running *r = calloc(1, sizeof *r + shares * sizeof r->share[0]);
+	const struct service_settings *common = &plan->configuration->common;
+	struct gate_limits limits = {.open = common->max_connections,
+				     .per_source = common->max_per_source,
+				     .per_second = common->max_per_second};
+
+	if (!r)
+		return NULL;
+	if (gate_create(&r->gate, &limits) < 0) {
+		free(r);
+		return NULL;
+	}
+	r->plan = *plan;
+	r->configuration = *plan->configuration;
+	r->shares = shares;
+	for (unsigned i = 0; i < shares; i++) {
+		r->share[i].running = r;
+		r->share[i].worker = &plan->workers[i];
+		r->share[i].resume.run = running_resume_share;
+	}
+	return r;
+}
+
+int running_open(struct running **opened, const struct running_plan *plan,
+		 struct running_trouble *trouble)
+{
+	struct running *r = running_new(plan);
+	bool taken;
+	int err = 0;
+
+	if (!r)
+		return ERR_MEMORY;
+	taken = running_take_shared(r);
+	for (unsigned i = 0; i < r->configuration.endpoints && !taken && !err; i++)
+		err = running_open_endpoint(r, &r->configuration.endpoint[i], trouble);
+	r->plan.given = NULL;
+	r->plan.given_count = 0;
+	r->plan.configuration = &r->configuration;
+	if (err) {
+		r->configuration.settings = NULL;
+		running_free(r);
+		return err;
+	}
+	((struct configuration_service *)(uintptr_t)plan->configuration)->settings = NULL;
+	*opened = r;
+	return 0;
+}
+
+static const struct pump_owner running_pump_calls = {
+	.event = running_event,
+	.told = running_told,
+	.closed = running_closed,
+};
+
+static int running_start_pump(struct running_share *share)
+{
+	struct running *r = share->running;
+	const struct service_settings *common = &r->configuration.common;
+	struct pump_owner calls = running_pump_calls;
+	struct pump_plan plan = {
+		.machine = running_row(r)->machine,
+		.settings = r->configuration.settings,
+		.service = running_row(r)->name,
+		.host = r->host[0] ? r->host : NULL,
+		.level = r->plan.calls.level,
+		.limits = {.queue_bytes = common->queue_bytes,
+			   .idle_ms = common->idle_ms,
+			   .first_byte_ms = common->first_byte_ms},
+		.owner_calls = &calls,
+		.owner = share,
+	};
+
+	if (r->plan.calls.wire)
+		calls.wire = running_wire;
+	return pump_create(&share->pump, share->worker->pumps, &plan);
+}
+
+static int running_start_stream(struct running_share *share, struct running_socket *s)
+{
+	struct listener_plan plan = {
+		.fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0),
+		.shared = s->shared,
+		.gate = share->running->gate,
+		.accepted = running_accepted,
+		.trouble = running_trouble,
+		.freed = running_freed,
+		.owner = share,
+		.bound = s->address,
+	};
+	int err;
+
+	if (plan.fd < 0)
+		return err_from_errno(errno);
+	err = listener_create(&share->listener[share->listeners], share->worker->loop, &plan);
+	if (err)
+		close(plan.fd);
+	else
+		share->listeners++;
+	return err;
+}
+
+static int running_start_datagram(struct running_share *share, struct running_socket *s)
+{
+	struct running *r = share->running;
+	struct datagram_plan plan = {
+		.fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0),
+		.bound = s->address,
+		.machine = running_row(r)->machine,
+		.settings = r->configuration.settings,
+		.service = running_row(r)->name,
+		.host = r->host[0] ? r->host : NULL,
+		.manners = &share->manners,
+		.event = running_event,
+		.wire = r->plan.calls.wire ? running_datagram_wire : NULL,
+		.owner = share,
+	};
+	int err;
+
+	if (plan.fd < 0)
+		return err_from_errno(errno);
+	err = datagram_create(&share->datagram[share->datagrams], share->worker->datagrams, &plan);
+	if (!err)
+		share->datagrams++;
+	return err;
+}
+
+/* In the share's own thread. */
+static void running_start_share(void *argument)
+{
+	struct running_share *share = argument;
+	struct running *r = share->running;
+
+	share->manners.rate = r->configuration.common.udp_rate;
+	share->manners.burst = r->configuration.common.udp_burst;
+	share->manners.any_length = r->configuration.common.udp_long_answers;
+	share->manners.salt = loop_random(share->worker->loop);
+	share->err = running_start_pump(share);
+	for (unsigned i = 0; i < r->sockets && !share->err; i++) {
+		struct running_socket *s = &r->socket[i];
+
+		if (!s->shared && s->worker != share->worker->number)
+			continue;
+		share->err = s->datagram ? running_start_datagram(share, s)
+					 : running_start_stream(share, s);
+	}
+}
+
+static int running_start_keeper(struct running *r)
+{
+	int err = work_create(&r->work, 1);
+
+	if (err)
+		return err;
+	r->context = (struct service_context){
+		.loop = r->share[0].worker->loop,
+		.pumps = r->share[0].worker->pumps,
+		.work = r->work,
+		.state_dir = r->plan.state_dir,
+		.common = &r->configuration.common,
+		.settings = r->configuration.settings,
+		.event = running_keeper_event,
+		.owner = r,
+	};
+	return running_row(r)->keeper->start(&r->keeper_state, &r->context);
+}
+
+int running_start(struct running *r)
+{
+	int err = running_row(r)->keeper ? running_start_keeper(r) : 0;
+
+	for (unsigned i = 0; i < r->shares && !err; i++) {
+		worker_call(r->share[i].worker, running_start_share, &r->share[i]);
+		err = r->share[i].err;
+	}
+	return err;
+}
+
+static void running_own_share(void *argument)
+{
+	struct running_share *share = argument;
+
+	share->manners.own_ports = 0;
+	for (unsigned i = 0; i < share->running->own->count; i++)
+		manners_own(&share->manners, share->running->own->port[i]);
+}
+
+void running_own_ports(struct running *r, const struct running_ports *ports)
+{
+	r->own = ports;
+	for (unsigned i = 0; i < r->shares; i++)
+		worker_call(r->share[i].worker, running_own_share, &r->share[i]);
+}
+
+static void running_retire_share(void *argument)
+{
+	struct running_share *share = argument;
+
+	while (share->listeners)
+		listener_destroy(share->listener[--share->listeners]);
+	while (share->datagrams)
+		datagram_destroy(share->datagram[--share->datagrams]);
+}
+
+static void running_close_sockets(struct running *r)
+{
+	while (r->sockets)
+		close(r->socket[--r->sockets].fd);
+}
+
+void running_retire(struct running *r)
+{
+	for (unsigned i = 0; i < r->shares; i++)
+		worker_call(r->share[i].worker, running_retire_share, &r->share[i]);
+	running_close_sockets(r);
+}
+
+void running_drain(struct running *r, struct worker *worker, uint64_t boot_ns)
+{
+	for (unsigned i = 0; i < r->shares; i++) {
+		if (r->share[i].worker == worker && r->share[i].pump)
+			pump_drain(r->share[i].pump, boot_ns);
+	}
+}
+
+unsigned running_sockets(const struct running *r, struct running_socket *sockets, unsigned most)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < r->sockets && count < most; i++) {
+		sockets[count] = r->socket[i];
+		sockets[count].fd = fcntl(r->socket[i].fd, F_DUPFD_CLOEXEC, 0);
+		count += sockets[count].fd >= 0;
+	}
+	return count;
+}
+
+bool running_is_empty(const struct running *r)
+{
+	return atomic_load(&r->open) == 0;
+}
+
+static void running_free_share(void *argument)
+{
+	struct running_share *share = argument;
+
+	running_retire_share(share);
+	pump_destroy(share->pump);
+	share->pump = NULL;
+}
+
+void running_free(struct running *r)
+{
+	if (!r)
+		return;
+	for (unsigned i = 0; i < r->shares; i++)
+		worker_call(r->share[i].worker, running_free_share, &r->share[i]);
+	work_destroy(r->work);
+	if (r->keeper_state) {
+		loop_turn(r->context.loop, 0); /* answers of jobs that were still running */
+		running_row(r)->keeper->stop(r->keeper_state);
+	}
+	running_close_sockets(r);
+	gate_destroy(r->gate);
+	configuration_free_settings(running_row(r), r->configuration.settings);
+	free(r);
+}
+
+const struct configuration_service *running_configuration(const struct running *r)
+{
+	return &r->configuration;
+}
+
+bool running_bound(const struct running *r, unsigned index, struct running_socket *socket)
+{
+	unsigned seen = 0;
+
+	for (unsigned i = 0; i < r->sockets; i++) {
+		if (r->socket[i].worker != 0)
+			continue;
+		if (seen++ == index) {
+			*socket = r->socket[i];
+			return true;
+		}
+	}
+	return false;
+}

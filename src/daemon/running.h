@@ -1,0 +1,92 @@
+/* A running service: its gate, and on each worker a share of it: pump, listeners, datagram sockets.
+ *
+ *   open (sockets, first thread) ──► start (pumps, on every worker) ──► retire (sockets closed,
+ *                                                  connections go on) ──► free (all gone)
+ *
+ * A reload replaces a changed service by a new one that inherits duplicates of its sockets, so that
+ * nobody who waits in a kernel's queue is lost. */
+#ifndef DAEMON_RUNNING_H
+#define DAEMON_RUNNING_H
+
+#include "daemon/configuration.h"
+#include "daemon/worker.h"
+
+enum { RUNNING_SOCKETS_MOST = 64 };
+
+struct running;
+
+struct running_calls {
+	void (*event)(void *owner, struct event *event);
+	/* -v; NULL: not wanted. Any worker's thread. */
+	void (*wire)(void *owner, const char *service, const struct address *remote,
+		     enum pump_direction direction, struct bytes b);
+	enum event_level level; /* least level of conn.open and conn.close */
+	void *owner;
+};
+
+/* A socket handed down by systemd for a service (LISTEN_FDS), or by the service before a reload. */
+struct running_socket {
+	int fd;
+	bool datagram;
+	bool shared;            /* one socket for all workers */
+	unsigned worker;        /* whose, unless shared */
+	struct address address;
+	char unix_path[108];
+};
+
+struct running_plan {
+	const struct configuration_service *configuration; /* copied; settings are taken over */
+	struct worker *workers;
+	unsigned worker_count;
+	const char *state_dir;
+	struct running_calls calls;
+	struct running_socket *given; /* sockets that stand already: those used get fd = -1 */
+	unsigned given_count;
+};
+
+/* What could not be listened on, when running_open fails. */
+struct running_trouble {
+	char where[ENDPOINT_HOST_BYTES + 16];
+	uint16_t port;
+	bool datagram;
+	struct address address;
+};
+
+/* Opens every socket. The configuration's settings are the running's from now on, and NULL there.
+ * 0, or ERR_IN_USE, ERR_PERMISSION, ERR_NO_NAME, ERR_NOT_LOCAL, ... with `trouble` filled in. */
+int running_open(struct running **running, const struct running_plan *plan,
+		 struct running_trouble *trouble);
+
+/* Makes pumps and listeners on every worker. 0, ERR_MEMORY, ERR_SYSTEM, or its keeper's error. */
+int running_start(struct running *running);
+
+/* The UDP ports of the whole daemon, whose datagrams get no answer (SPEC 2's manners). */
+struct running_ports {
+	unsigned count;
+	uint16_t port[MANNERS_OWN_PORTS_MOST];
+};
+void running_own_ports(struct running *running, const struct running_ports *ports);
+
+/* Stops listening everywhere. Connections go on. */
+void running_retire(struct running *running);
+
+/* The part of a stop that is `worker`'s, in its thread, after running_retire: ends what is idle, gives
+ * the rest until `boot_ns`. */
+void running_drain(struct running *running, struct worker *worker, uint64_t boot_ns);
+
+/* Duplicates of its sockets, for the one that replaces it; returns their count. */
+unsigned running_sockets(const struct running *running, struct running_socket *sockets,
+			 unsigned most);
+
+/* Whether no connection of it is left. */
+bool running_is_empty(const struct running *running);
+
+/* Ends what is left. Only when no worker's thread runs, or after running_retire and once empty. */
+void running_free(struct running *running);
+
+const struct configuration_service *running_configuration(const struct running *running);
+
+/* What it listens on, for the table: true and fills while there is an `index`-th. */
+bool running_bound(const struct running *running, unsigned index, struct running_socket *socket);
+
+#endif

@@ -1,0 +1,41 @@
+/* A worker: one loop, its thread, and what all services on it share. Worker 0 runs in the process's
+ * first thread, where services are made and unmade and signals are heard. */
+#ifndef DAEMON_WORKER_H
+#define DAEMON_WORKER_H
+
+#include "net/datagram.h"
+#include "net/loop.h"
+#include "net/pump.h"
+
+#include <pthread.h>
+
+struct worker {
+	struct loop *loop;
+	struct pump_common *pumps;
+	struct datagram_common *datagrams;
+	unsigned number;
+	bool threaded;         /* worker_start was called */
+	bool draining;
+	uint64_t connections;  /* open now, of all services */
+	pthread_t thread;
+};
+
+/* 0, ERR_MEMORY, ERR_DESCRIPTORS, ERR_SYSTEM. */
+int worker_create(struct worker *worker, unsigned number);
+void worker_destroy(struct worker *worker);
+
+/* Starts the thread; not for worker 0. 0 or ERR_SYSTEM. */
+int worker_start(struct worker *worker);
+
+/* Runs `run(argument)` in the worker's thread and returns when it has: at once when it has no thread
+ * of its own. Only from the first thread. */
+void worker_call(struct worker *worker, void (*run)(void *argument), void *argument);
+
+/* One connection more, or one less: a draining worker stops when the last is gone. */
+void worker_opened(struct worker *worker);
+void worker_closed(struct worker *worker);
+
+/* From now on the worker stops once it has no connection. */
+void worker_drain(struct worker *worker);
+
+#endif

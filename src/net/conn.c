@@ -1,0 +1,515 @@
+/* One connection between a socket and a machine.
+ *
+ *              end                 all sent, half closed        peer's end, or linger over
+ *   CONN_OPEN ─────► CONN_ENDING ───────────────────────► CONN_LINGERING ───────────► gone
+ *       └── abort, reset, a limit ──────────────────────────────────────────────────────►
+ *
+ * Every function that may end the connection returns whether it still stands; a caller that gets
+ * false touches it no more. */
+#include "net/conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CONN_IOV_MOST = OUT_SEGMENTS };
+
+static struct loop *conn_loop(const struct conn *c)
+{
+	return c->pump->common->loop;
+}
+
+static const struct machine *conn_machine(const struct conn *c)
+{
+	return c->pump->plan.machine;
+}
+
+uint64_t conn_id(const struct conn *c)
+{
+	return (uint64_t)c->registration | (uint64_t)c->pump->common->number * LOOP_SLOTS_MOST;
+}
+
+const struct address *conn_remote(const struct conn *c)
+{
+	return &c->remote;
+}
+
+int conn_descriptor(const struct conn *c)
+{
+	return c->fd;
+}
+
+static void conn_event(struct conn *c, struct event *e)
+{
+	e->service = c->pump->plan.service;
+	if (c->pump->calls.event)
+		c->pump->calls.event(c->pump->plan.owner, e);
+}
+
+static void conn_lifecycle_event(struct conn *c, const char *type, int why)
+{
+	struct event *e = &c->pump->common->out.event[0];
+	const struct moment *now = loop_now(conn_loop(c));
+
+	if (c->pump->plan.level > EVENT_DEBUG || !c->pump->calls.event)
+		return;
+	event_init(e, EVENT_DEBUG, type, c->pump->plan.service, now->wall_us);
+	event_address(e, "peer", &c->remote);
+	if (type[5] == 'c') {
+		event_uint(e, "in_bytes", c->bytes_in);
+		event_uint(e, "out_bytes", c->bytes_out);
+		event_uint(e, "ms", (now->boot_ns - c->opened_ns) / MOMENT_MS);
+		event_string(e, "why", err_name(why));
+	}
+	conn_event(c, e);
+}
+
+void conn_close(struct conn *c, int why)
+{
+	struct pump *pump = c->pump;
+	struct address remote = c->remote;
+	uint64_t id = conn_id(c);
+
+	if (conn_machine(c)->close)
+		conn_machine(c)->close(c->machine, why);
+	conn_lifecycle_event(c, "conn.close", why);
+	loop_disarm(conn_loop(c), &c->timer);
+	loop_remove(conn_loop(c), c->registration);
+	queue_clear(&c->queue, &pump->common->queues);
+	free(c->held);
+	close(c->fd);
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	pump->counts.closed++;
+	slab_give(&pump->slab, c);
+	if (pump->calls.closed)
+		pump->calls.closed(pump->plan.owner, id, &remote, why);
+}
+
+/* When something may fall due: the machine's deadline, the limits, the end of lingering. */
+static uint64_t conn_due_ns(const struct conn *c)
+{
+	const struct pump_limits *limits = &c->pump->plan.limits;
+	uint64_t due_ns = MOMENT_NEVER, limit_ms = limits->idle_ms;
+
+	if (c->state == CONN_LINGERING)
+		return c->quiet_since_ns + limits->linger_ms * MOMENT_MS;
+	if (c->state == CONN_OPEN)
+		due_ns = c->deadline_ns;
+	if (!c->bytes_in && limits->first_byte_ms && (!limit_ms || limits->first_byte_ms < limit_ms))
+		limit_ms = limits->first_byte_ms;
+	if (limit_ms && c->quiet_since_ns + limit_ms * MOMENT_MS < due_ns)
+		due_ns = c->quiet_since_ns + limit_ms * MOMENT_MS;
+	return due_ns;
+}
+
+/* Bytes only ever move limits later, so a busy connection leaves its timer alone and looks again when
+ * it fires; only an earlier due time arms it anew. */
+static void conn_arm(struct conn *c)
+{
+	uint64_t due_ns = conn_due_ns(c);
+
+	if (due_ns == MOMENT_NEVER)
+		return;
+	if (!wheel_is_armed(&c->timer) || due_ns / MOMENT_MS < c->timer.due_ms)
+		loop_arm(conn_loop(c), &c->timer, due_ns);
+}
+
+static bool conn_may_read(const struct conn *c)
+{
+	if (c->eof_seen || c->stalled || c->state == CONN_ENDING)
+		return false;
+	return c->state == CONN_LINGERING || c->queue.bytes < c->pump->plan.limits.queue_bytes;
+}
+
+static void conn_set_interest(struct conn *c)
+{
+	unsigned interest = (conn_may_read(c) ? LOOP_READ : 0) |
+			    (queue_is_empty(&c->queue) && !c->wants_room ? 0 : LOOP_WRITE);
+
+	if (interest == c->interest)
+		return;
+	c->interest = (uint8_t)interest;
+	loop_change(conn_loop(c), c->registration, interest);
+}
+
+static bool conn_shut(struct conn *c)
+{
+	if (c->eof_seen || c->pump->draining) {
+		conn_close(c, 0);
+		return false;
+	}
+	shutdown(c->fd, SHUT_WR);
+	c->state = CONN_LINGERING;
+	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	conn_arm(c);
+	conn_set_interest(c);
+	return true;
+}
+
+bool conn_finish(struct conn *c)
+{
+	if (c->state != CONN_OPEN)
+		return true;
+	c->state = CONN_ENDING;
+	c->wants_room = c->stalled = false;
+	if (queue_is_empty(&c->queue))
+		return conn_shut(c);
+	conn_arm(c);
+	conn_set_interest(c);
+	return true;
+}
+
+static void conn_sent(struct conn *c, struct bytes b)
+{
+	c->bytes_out += b.len;
+	c->pump->counts.bytes_out += b.len;
+	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	if (c->pump->calls.wire)
+		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_SENT, b);
+}
+
+/* Sends segments [from, to) in one call; what the kernel does not take is queued. 0 or an error. */
+static int conn_send_run(struct conn *c, const struct out *out, unsigned from, unsigned to)
+{
+	struct iovec iov[CONN_IOV_MOST];
+	struct msghdr message = {.msg_iov = iov, .msg_iovlen = to - from};
+	ssize_t sent = 0;
+	bool apart = true;
+
+	for (unsigned i = from; i < to; i++)
+		iov[i - from] = (struct iovec){(void *)(uintptr_t)out->segment[i].data,
+					       out->segment[i].len};
+	if (queue_is_empty(&c->queue))
+		sent = to - from == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len,
+					     MSG_NOSIGNAL | MSG_DONTWAIT)
+				      : sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return err_from_errno(errno);
+	for (unsigned i = from; i < to; i++) {
+		struct bytes b = bytes_of(out->segment[i].data, out->segment[i].len);
+		size_t done = sent < 0 ? 0 : (size_t)sent < b.len ? (size_t)sent : b.len;
+
+		if (done)
+			conn_sent(c, bytes_first(b, done));
+		sent -= (ssize_t)done;
+		if (done < b.len && queue_put(&c->queue, &c->pump->common->queues,
+					      bytes_after(b, done), apart) < 0)
+			return ERR_MEMORY;
+		apart = apart && done == b.len;
+	}
+	return 0;
+}
+
+/* Sends what `out` gathered, a run of byte segments a call. 0 or an error. */
+static int conn_send(struct conn *c, const struct out *out)
+{
+	unsigned from = 0;
+
+	for (unsigned i = 0; i <= out->segments; i++) {
+		const struct out_segment *segment = &out->segment[i];
+		int err = 0;
+
+		if (i < out->segments && segment->kind == OUT_BYTES)
+			continue;
+		if (i > from)
+			err = conn_send_run(c, out, from, i);
+		if (!err && i < out->segments && segment->kind == OUT_FILE)
+			err = queue_put_file(&c->queue, &c->pump->common->queues, segment->handle,
+					     segment->offset, segment->len);
+		if (err)
+			return err;
+		from = i + 1;
+	}
+	return 0;
+}
+
+/* Carries out what the machine wanted. False when the connection is gone. */
+static bool conn_settle(struct conn *c)
+{
+	struct out *out = &c->pump->common->out;
+	int err = 0;
+
+	for (unsigned i = 0; i < out->events; i++)
+		conn_event(c, &out->event[i]);
+	for (unsigned i = 0; i < out->tells; i++)
+		pump_post(c->pump->common, c->pump, conn_id(c), out->tell[i].to,
+			  &out->tell[i].message);
+	if (out->deadline_set)
+		c->deadline_ns = out->deadline_ns;
+	c->wants_room = c->wants_room || out->tight || out->more;
+	if (out->segments)
+		err = conn_send(c, out);
+	if (err || out->abort_why) {
+		conn_close(c, err ? err : out->abort_why);
+		return false;
+	}
+	if (out->end)
+		return conn_finish(c);
+	conn_arm(c);
+	return true;
+}
+
+/* Readies the loop's `out` for a call of a verb. */
+static struct out *conn_out(struct conn *c)
+{
+	struct out *out = &c->pump->common->out;
+	uint64_t most = c->pump->plan.limits.queue_bytes;
+
+	out_reset(out, c->queue.bytes < most ? most - c->queue.bytes : 0);
+	return out;
+}
+
+/* Keeps what the machine did not take. `in` may lie in c->held itself. */
+static bool conn_hold(struct conn *c, struct bytes in)
+{
+	struct conn_held *held = NULL;
+
+	if (in.len) {
+		held = malloc(sizeof *held + in.len);
+		if (!held) {
+			conn_close(c, ERR_MEMORY);
+			return false;
+		}
+		held->len = in.len;
+		memcpy(held->data, in.data, in.len);
+	}
+	free(c->held);
+	c->held = held;
+	return true;
+}
+
+/* Feeds `in`; the machine is called again at once while it stops only for lack of room in `out` and
+ * the kernel takes what it says. */
+static bool conn_feed(struct conn *c, struct bytes in)
+{
+	const struct machine *machine = conn_machine(c);
+	struct out *out = &c->pump->common->out;
+	size_t taken;
+
+	do {
+		taken = machine->feed(c->machine, in, conn_out(c), loop_now(conn_loop(c)));
+		in = bytes_after(in, taken);
+		if (in.len > machine->hold_bytes && !out->tight && !out->end && !out->abort_why)
+			out_abort(out, ERR_TOO_LONG);
+		if (!conn_settle(c))
+			return false;
+	} while (in.len && taken && out->tight && queue_is_empty(&c->queue) && !out->end);
+	if (c->state != CONN_OPEN)
+		in.len = 0;
+	c->stalled = in.len && out->tight;
+	return in.len || c->held ? conn_hold(c, in) : true;
+}
+
+static bool conn_tell_eof(struct conn *c)
+{
+	c->eof_told = true;
+	if (!conn_machine(c)->eof)
+		return conn_finish(c);
+	conn_machine(c)->eof(c->machine, conn_out(c), loop_now(conn_loop(c)));
+	return conn_settle(c);
+}
+
+/* The peer's end is told once nothing that came before it waits for room. */
+static bool conn_got_eof(struct conn *c)
+{
+	c->eof_seen = true;
+	if (c->state == CONN_LINGERING) {
+		conn_close(c, 0);
+		return false;
+	}
+	return c->state == CONN_OPEN && !c->stalled ? conn_tell_eof(c) : true;
+}
+
+/* One read: what is held stands before it in the receive buffer. False when the connection is gone. */
+static bool conn_read(struct conn *c)
+{
+	struct pump_common *common = c->pump->common;
+	size_t held = c->held ? c->held->len : 0;
+	size_t most = conn_machine(c)->chunk ? MACHINE_CHUNK_BYTES : PUMP_RECEIVE_BYTES - held;
+	ssize_t n = recv(c->fd, common->receive + held, most, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n < 0) {
+		conn_close(c, c->state == CONN_LINGERING ? 0 : err_from_errno(errno));
+		return false;
+	}
+	if (n == 0)
+		return conn_got_eof(c);
+	c->bytes_in += (uint64_t)n;
+	c->pump->counts.bytes_in += (uint64_t)n;
+	if (c->state == CONN_LINGERING)
+		return true;
+	c->quiet_since_ns = loop_now(common->loop)->boot_ns;
+	if (c->pump->calls.wire)
+		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_RECEIVED,
+				    bytes_of(common->receive + held, (size_t)n));
+	if (held)
+		memcpy(common->receive, c->held->data, held);
+	return conn_feed(c, bytes_of(common->receive, held + (size_t)n));
+}
+
+/* Output has drained below half the mark: the machine goes on, then what was held is fed again. */
+static bool conn_room(struct conn *c)
+{
+	const struct machine *machine = conn_machine(c);
+
+	c->wants_room = false;
+	if (machine->room) {
+		machine->room(c->machine, conn_out(c), loop_now(conn_loop(c)));
+		if (!conn_settle(c))
+			return false;
+	}
+	if (c->state == CONN_OPEN && c->stalled) {
+		struct bytes in = bytes_of(c->held->data, c->held->len);
+
+		memcpy(c->pump->common->receive, in.data, in.len);
+		in.data = c->pump->common->receive;
+		if (!conn_feed(c, in))
+			return false;
+	}
+	if (c->state == CONN_OPEN && c->eof_seen && !c->eof_told && !c->stalled)
+		return conn_tell_eof(c);
+	return true;
+}
+
+static bool conn_write(struct conn *c)
+{
+	uint64_t low = c->pump->plan.limits.queue_bytes / 2;
+	int64_t sent = queue_send(&c->queue, &c->pump->common->queues, c->fd);
+
+	if (sent < 0) {
+		conn_close(c, (int)sent);
+		return false;
+	}
+	c->bytes_out += (uint64_t)sent;
+	c->pump->counts.bytes_out += (uint64_t)sent;
+	if (sent)
+		c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	if (c->state == CONN_ENDING && queue_is_empty(&c->queue))
+		return conn_shut(c);
+	if (c->state == CONN_OPEN && c->queue.bytes <= low && !c->pump->draining)
+		return conn_room(c);
+	return true;
+}
+
+bool conn_is_busy(const struct conn *c)
+{
+	if (c->state != CONN_OPEN)
+		return c->state == CONN_ENDING;
+	if (!queue_is_empty(&c->queue) || c->held)
+		return true;
+	return conn_machine(c)->busy && conn_machine(c)->busy(c->machine);
+}
+
+static bool conn_after(struct conn *c)
+{
+	if (c->pump->draining && !conn_is_busy(c)) {
+		conn_close(c, ERR_DRAINED);
+		return false;
+	}
+	conn_set_interest(c);
+	return true;
+}
+
+void conn_ready(void *owner, unsigned events)
+{
+	struct conn *c = owner;
+	struct pump_common *common = c->pump->common;
+	bool stands = true;
+
+	if (events & LOOP_HANGUP && !(c->interest & LOOP_READ)) {
+		conn_close(c, c->state == CONN_OPEN ? ERR_RESET : 0);
+		stands = false;
+	}
+	if (stands && events & LOOP_WRITE)
+		stands = conn_write(c);
+	if (stands && events & (LOOP_READ | LOOP_HANGUP) && conn_may_read(c))
+		stands = conn_read(c);
+	if (stands)
+		conn_after(c);
+	if (common->mail_head)
+		pump_deliver(common);
+}
+
+static void conn_due(struct wheel_timer *timer, void *context)
+{
+	struct conn *c = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+	struct pump_common *common = c->pump->common;
+	const struct moment *now = loop_now(common->loop);
+	bool stands = true;
+
+	if (now->boot_ns < conn_due_ns(c)) {
+		conn_arm(c);
+		return;
+	}
+	if (c->state == CONN_OPEN && c->deadline_ns <= now->boot_ns) {
+		c->deadline_ns = MOMENT_NEVER;
+		if (conn_machine(c)->tick) {
+			conn_machine(c)->tick(c->machine, conn_out(c), now);
+			stands = conn_settle(c);
+		}
+	} else {
+		conn_close(c, c->state == CONN_LINGERING ? 0 : ERR_IDLE);
+		stands = false;
+	}
+	if (stands && conn_after(c))
+		conn_arm(c);
+	if (common->mail_head)
+		pump_deliver(common);
+}
+
+bool conn_tell(struct conn *c, const struct message *message)
+{
+	if (c->state != CONN_OPEN || !conn_machine(c)->tell)
+		return true;
+	conn_machine(c)->tell(c->machine, message, conn_out(c), loop_now(conn_loop(c)));
+	return conn_settle(c) && conn_after(c);
+}
+
+/* Machines whose peers may be silent for ever rely on the kernel to find a silent death (tcp(7)). */
+static void conn_keep_alive(int fd)
+{
+	int on = 1, idle_s = 5, interval_s = 5, probes = 2;
+	unsigned lost_ms = 15000;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
+bool conn_open(struct conn *c, const struct address *local)
+{
+	const struct machine *machine = conn_machine(c);
+	struct loop *loop = conn_loop(c);
+	struct peer peer = {
+		.remote = c->remote,
+		.local = *local,
+		.host = c->pump->plan.host,
+		.id = conn_id(c),
+		.seed = {loop_random(loop), loop_random(loop)},
+		.settings = c->pump->plan.settings,
+	};
+
+	c->timer.due = conn_due;
+	c->deadline_ns = MOMENT_NEVER;
+	c->opened_ns = c->quiet_since_ns = loop_now(loop)->boot_ns;
+	if (machine->silent_peers)
+		conn_keep_alive(c->fd);
+	conn_lifecycle_event(c, "conn.open", 0);
+	if (machine->open) {
+		machine->open(c->machine, &peer, conn_out(c), loop_now(loop));
+		if (!conn_settle(c))
+			return false;
+	}
+	conn_arm(c);
+	conn_set_interest(c);
+	return true;
+}

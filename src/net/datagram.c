@@ -1,0 +1,319 @@
+/* Datagrams in batches: recvmmsg(2), the machine on each, sendmmsg(2). Answers that borrow the request
+ * leave from the receive buffer itself; others are gathered in an arena that lives for the batch.
+ *
+ * A socket bound to every address asks for the destination of each datagram (IP_PKTINFO, RFC 3542's
+ * IPV6_PKTINFO) and answers from there; one bound to one address need not. */
+#include "net/datagram.h"
+
+#include "base/err.h"
+#include "net/endpoint.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+	DATAGRAM_BATCH = 32,
+	DATAGRAM_BYTES = 65536,
+	DATAGRAM_ANSWERS = 64,
+	DATAGRAM_SEGMENTS = 128,
+	DATAGRAM_ARENA_BYTES = 65536,
+	DATAGRAM_CONTROL_BYTES = 64, /* one in6_pktinfo: CMSG_SPACE(20) */
+	DATAGRAM_TURNS = 8,          /* batches before the loop's other descriptors have their turn */
+};
+
+struct datagram_place {
+	struct sockaddr_storage from;
+	_Alignas(struct cmsghdr) uint8_t control[DATAGRAM_CONTROL_BYTES];
+};
+
+struct datagram_common {
+	struct loop *loop;
+	struct mmsghdr in[DATAGRAM_BATCH];
+	struct iovec in_iov[DATAGRAM_BATCH];
+	struct datagram_place place[DATAGRAM_BATCH];
+	unsigned answers, segments;
+	size_t arena_used;
+	struct mmsghdr answer[DATAGRAM_ANSWERS];
+	struct iovec answer_iov[DATAGRAM_SEGMENTS];
+	struct out out;
+	uint8_t arena[DATAGRAM_ARENA_BYTES];
+	uint8_t receive[DATAGRAM_BATCH][DATAGRAM_BYTES];
+};
+
+struct datagram {
+	struct datagram_common *common;
+	struct datagram_plan plan;
+	int64_t registration;
+	bool pktinfo;
+	uint64_t seed; /* of the next datagram's machine; secrets need a connection */
+	struct datagram_counts counts;
+	_Alignas(16) uint8_t machine[];
+};
+
+int datagram_common_create(struct datagram_common **created, struct loop *loop)
+{
+	struct datagram_common *common = malloc(sizeof *common);
+
+	if (!common)
+		return ERR_MEMORY;
+	common->loop = loop;
+	common->answers = common->segments = 0;
+	common->arena_used = 0;
+	*created = common;
+	return 0;
+}
+
+void datagram_common_destroy(struct datagram_common *common)
+{
+	free(common);
+}
+
+/* Sends what is gathered. A datagram that the kernel refuses is dropped and counted: UDP promises no
+ * more, and the next one must not wait for it. */
+static void datagram_send(struct datagram *d)
+{
+	struct datagram_common *common = d->common;
+	unsigned done = 0;
+
+	while (done < common->answers) {
+		int n = sendmmsg(d->plan.fd, common->answer + done, common->answers - done,
+				 MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			d->counts.dropped++;
+			done++;
+			continue;
+		}
+		d->counts.answered += (unsigned)n;
+		for (int i = 0; i < n; i++)
+			d->counts.bytes_out += common->answer[done + (unsigned)i].msg_len;
+		done += (unsigned)n;
+	}
+	common->answers = common->segments = 0;
+	common->arena_used = 0;
+}
+
+static bool datagram_is_borrowed(const struct datagram_common *common, unsigned index,
+				 const struct out_segment *segment)
+{
+	const uint8_t *request = common->receive[index];
+
+	return segment->data >= request && segment->data + segment->len <= request + DATAGRAM_BYTES;
+}
+
+/* The place where a segment's bytes stay until the batch is sent. */
+static const uint8_t *datagram_keep(struct datagram_common *common, unsigned index,
+				    const struct out_segment *segment)
+{
+	uint8_t *kept = common->arena + common->arena_used;
+
+	if (datagram_is_borrowed(common, index, segment))
+		return segment->data;
+	memcpy(kept, segment->data, segment->len);
+	common->arena_used += segment->len;
+	return kept;
+}
+
+/* One answer: segments [from, to) of `out`, to whom datagram `index` came from. */
+static void datagram_answer(struct datagram *d, unsigned index, const struct address *remote,
+			    unsigned from, unsigned to)
+{
+	struct datagram_common *common = d->common;
+	const struct msghdr *request = &common->in[index].msg_hdr;
+	struct mmsghdr *answer;
+	struct iovec *iov;
+	size_t len = 0, copied = 0;
+
+	for (unsigned i = from; i < to; i++) {
+		len += common->out.segment[i].len;
+		if (!datagram_is_borrowed(common, index, &common->out.segment[i]))
+			copied += common->out.segment[i].len;
+	}
+	if (!manners_length(d->plan.manners, common->in[index].msg_len, len)) {
+		d->counts.refused_length++;
+		return;
+	}
+	if (common->answers == DATAGRAM_ANSWERS ||
+	    common->segments + to - from > DATAGRAM_SEGMENTS ||
+	    common->arena_used + copied > DATAGRAM_ARENA_BYTES)
+		datagram_send(d);
+	if (copied > DATAGRAM_ARENA_BYTES) {
+		d->counts.dropped++;
+		return;
+	}
+	answer = &common->answer[common->answers++];
+	iov = &common->answer_iov[common->segments];
+	for (unsigned i = from; i < to; i++) {
+		const uint8_t *kept = datagram_keep(common, index, &common->out.segment[i]);
+
+		common->answer_iov[common->segments++] =
+			(struct iovec){(void *)(uintptr_t)kept, common->out.segment[i].len};
+		if (d->plan.wire)
+			d->plan.wire(d->plan.owner, remote, PUMP_SENT,
+				     bytes_of(kept, common->out.segment[i].len));
+	}
+	answer->msg_hdr = (struct msghdr){.msg_name = request->msg_name,
+					  .msg_namelen = request->msg_namelen,
+					  .msg_iov = iov,
+					  .msg_iovlen = to - from};
+	if (d->pktinfo) {
+		answer->msg_hdr.msg_control = request->msg_control;
+		answer->msg_hdr.msg_controllen = request->msg_controllen;
+	}
+}
+
+/* The received PKTINFO names the interface the datagram came in by; an answer leaves by the routing
+ * table, but for link-local addresses, which mean nothing without their interface. */
+static void datagram_turn_round(struct msghdr *message, struct address *local)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			info.ipi_ifindex = 0;
+			info.ipi_spec_dst = info.ipi_addr;
+			memcpy(local->ip, &info.ipi_addr, 4);
+			memcpy(CMSG_DATA(c), &info, sizeof info);
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof info);
+			if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+				info.ipi6_ifindex = 0;
+			memcpy(local->ip, &info.ipi6_addr, 16);
+			memcpy(CMSG_DATA(c), &info, sizeof info);
+		}
+	}
+}
+
+/* The machine on one datagram; its answers are gathered. */
+static void datagram_handle(struct datagram *d, unsigned index)
+{
+	struct datagram_common *common = d->common;
+	struct msghdr *request = &common->in[index].msg_hdr;
+	const struct moment *now = loop_now(common->loop);
+	struct out *out = &common->out;
+	struct bytes in = bytes_of(common->receive[index], common->in[index].msg_len);
+	struct peer peer = {.local = d->plan.bound,
+			    .host = d->plan.host,
+			    .settings = d->plan.settings};
+	unsigned from = 0;
+
+	endpoint_from_sockaddr(request->msg_name, request->msg_namelen, &peer.remote);
+	d->counts.bytes_in += in.len;
+	switch (manners_ask(d->plan.manners, &peer.remote, now)) {
+	case MANNERS_SMALL_SERVICE:
+		d->counts.refused_port++;
+		return;
+	case MANNERS_TOO_FAST:
+		d->counts.refused_rate++;
+		return;
+	case MANNERS_ANSWER:
+		break;
+	}
+	if (d->pktinfo)
+		datagram_turn_round(request, &peer.local);
+	peer.seed[0] = d->seed += 0x9e3779b97f4a7c15u;
+	peer.seed[1] = ~d->seed;
+	if (d->plan.wire)
+		d->plan.wire(d->plan.owner, &peer.remote, PUMP_RECEIVED, in);
+	out_reset(out, DATAGRAM_BYTES);
+	d->plan.machine->datagram(d->machine, &peer, in, out, now);
+	for (unsigned i = 0; i < out->events; i++) {
+		out->event[i].service = d->plan.service;
+		if (d->plan.event)
+			d->plan.event(d->plan.owner, &out->event[i]);
+	}
+	for (unsigned i = 0; i <= out->segments; i++) {
+		if (i < out->segments && out->segment[i].kind == OUT_BYTES)
+			continue;
+		if (i > from)
+			datagram_answer(d, index, &peer.remote, from, i);
+		from = i + 1;
+	}
+}
+
+static int datagram_receive(struct datagram *d)
+{
+	struct datagram_common *common = d->common;
+
+	for (unsigned i = 0; i < DATAGRAM_BATCH; i++) {
+		common->in_iov[i] = (struct iovec){common->receive[i], DATAGRAM_BYTES};
+		common->in[i].msg_hdr = (struct msghdr){
+			.msg_name = &common->place[i].from,
+			.msg_namelen = sizeof common->place[i].from,
+			.msg_iov = &common->in_iov[i],
+			.msg_iovlen = 1,
+			.msg_control = d->pktinfo ? common->place[i].control : NULL,
+			.msg_controllen = d->pktinfo ? DATAGRAM_CONTROL_BYTES : 0,
+		};
+	}
+	return recvmmsg(d->plan.fd, common->in, DATAGRAM_BATCH, MSG_DONTWAIT, NULL);
+}
+
+static void datagram_ready(void *owner, unsigned events)
+{
+	struct datagram *d = owner;
+	int count = DATAGRAM_BATCH;
+
+	for (unsigned turn = 0; turn < DATAGRAM_TURNS && count == DATAGRAM_BATCH; turn++) {
+		count = datagram_receive(d);
+		/* An error here is an ICMP answer to an earlier send: reading it clears it. */
+		if (count <= 0)
+			return;
+		d->counts.received += (unsigned)count;
+		for (int i = 0; i < count; i++)
+			datagram_handle(d, (unsigned)i);
+		datagram_send(d);
+	}
+}
+
+int datagram_create(struct datagram **created, struct datagram_common *common,
+		    const struct datagram_plan *plan)
+{
+	struct datagram *d = calloc(1, sizeof *d + plan->machine->state_bytes);
+	int on = 1;
+
+	if (!d) {
+		close(plan->fd);
+		return ERR_MEMORY;
+	}
+	d->common = common;
+	d->plan = *plan;
+	d->seed = loop_random(common->loop);
+	d->pktinfo = address_is_any(&plan->bound);
+	if (d->pktinfo && plan->bound.family == ADDRESS_V4)
+		setsockopt(plan->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
+	if (d->pktinfo && plan->bound.family == ADDRESS_V6)
+		setsockopt(plan->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+	d->registration = loop_add(common->loop, plan->fd, LOOP_READ, datagram_ready, d);
+	if (d->registration < 0) {
+		int err = (int)d->registration;
+
+		close(plan->fd);
+		free(d);
+		return err;
+	}
+	*created = d;
+	return 0;
+}
+
+void datagram_destroy(struct datagram *d)
+{
+	if (!d)
+		return;
+	loop_remove(d->common->loop, d->registration);
+	close(d->plan.fd);
+	free(d);
+}
+
+struct datagram_counts datagram_counts(const struct datagram *d)
+{
+	return d->counts;
+}

@@ -1,0 +1,104 @@
+/* The pump moves bytes between machines and sockets: it reads, feeds, sends, holds what a machine did
+ * not take and what the kernel did not take, keeps deadlines, idle times and backpressure, and hands
+ * messages and events on. All connections of one service (or of one client) on one loop share a pump.
+ *
+ *   socket ──recv──► held ──► machine ──► out ──send──► socket
+ *                                     └── what is left ──► queue ──► socket
+ *
+ * A connection stops reading while its queue is above `queue_bytes`. At the machine's end it sends all
+ * it has, closes its half, and waits a little for the peer's end, so that no reset overtakes the last
+ * bytes. One thread, the loop's. */
+#ifndef NET_PUMP_H
+#define NET_PUMP_H
+
+#include "net/loop.h"
+#include "net/queue.h"
+#include "proto/machine.h"
+
+struct pump;
+struct conn;
+
+/* Receive buffer, effects and message queue that all pumps of a loop share. */
+struct pump_common;
+
+/* Up to 128 loops: `number` makes the ids of machines on different loops differ. 0 or ERR_MEMORY. */
+int pump_common_create(struct pump_common **common, struct loop *loop, unsigned number);
+void pump_common_destroy(struct pump_common *common);
+
+/* The number of the loop that a machine's id belongs to. */
+unsigned pump_id_loop(uint64_t id);
+
+enum pump_direction { PUMP_RECEIVED, PUMP_SENT };
+
+/* What a pump asks of whoever owns it; each may be NULL. None may end the pump. */
+struct pump_owner {
+	/* A machine's event, its service filled in; the owner may add fields. */
+	void (*event)(void *owner, struct event *event);
+	/* A machine told OUT_HUB, OUT_OWNER or a machine on another loop. */
+	void (*told)(void *owner, uint64_t from, uint64_t to, const struct message *message);
+	/* A connection is gone: its id, who was there, 0 or the ERR_ that ended it. */
+	void (*closed)(void *owner, uint64_t id, const struct address *remote, int why);
+	/* -v: these bytes crossed the wire. */
+	void (*wire)(void *owner, const struct conn *conn, enum pump_direction direction,
+		     struct bytes b);
+};
+
+struct pump_limits {
+	uint64_t queue_bytes;   /* above it, reading stops; 0: 256 KiB */
+	uint64_t idle_ms;       /* nothing in or out; 0: no limit */
+	uint64_t first_byte_ms; /* from open to the peer's first byte; 0: no limit */
+	uint64_t linger_ms;     /* after our end, for the peer's; 0: 2 s */
+};
+
+struct pump_counts {
+	uint64_t opened, closed, bytes_in, bytes_out, events_dropped;
+};
+
+struct pump_plan {
+	const struct machine *machine;
+	const void *settings;       /* of the machine; must outlive the pump */
+	const char *service;        /* for events; static */
+	const char *host;           /* for peer.host; NULL: the local address */
+	enum event_level level;     /* conn.open and conn.close are made at EVENT_DEBUG */
+	struct pump_limits limits;
+	const struct pump_owner *owner_calls;
+	void *owner;
+};
+
+/* 0 or ERR_MEMORY. The plan is copied. */
+int pump_create(struct pump **pump, struct pump_common *common, const struct pump_plan *plan);
+
+/* Ends every connection at once, without a callback, and frees the pump. */
+void pump_destroy(struct pump *pump);
+
+/* Starts the machine on a connected, non-blocking stream socket, which the pump owns from now on
+ * (closed when this fails too). Returns the machine's id (> 1), or ERR_MEMORY, ERR_FULL, ERR_SYSTEM.
+ * The machine may already be gone when this returns. */
+int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
+		    const struct address *local);
+
+/* A message to a machine of this loop, delivered soon, in order; dropped when it is gone. Also valid
+ * inside every callback. False when there is no memory for it. */
+bool pump_tell(struct pump_common *common, uint64_t to, const struct message *message);
+
+/* A message in a machine's name to the pump's owner (OUT_HUB), after all that it told before. */
+bool pump_tell_hub(struct pump *pump, uint64_t from, const struct message *message);
+
+/* Delivers what pump_tell queued; the loop's owner need not call it inside callbacks. */
+void pump_deliver(struct pump_common *common);
+
+/* Ends one connection: politely (its unsent output first) or at once. */
+void pump_end(struct pump *pump, uint64_t id, int why, bool at_once);
+
+/* Ends every connection that has nothing unfinished; the others are given until `boot_ns`. */
+void pump_drain(struct pump *pump, uint64_t boot_ns);
+
+unsigned pump_open(const struct pump *pump);
+struct pump_counts pump_counts(const struct pump *pump);
+
+/* Of a connection, in the callbacks. */
+uint64_t conn_id(const struct conn *conn);
+const struct address *conn_remote(const struct conn *conn);
+int conn_descriptor(const struct conn *conn);
+
+#endif
