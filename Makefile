@@ -25,7 +25,7 @@ build/tsan/build.ninja:
 	meson setup build/tsan $(SANITIZED) -Db_sanitize=thread
 
 build/fuzz/build.ninja:
-	CC=clang meson setup build/fuzz $(SANITIZED) -Db_sanitize=address,undefined -Dfuzz=true
+	CC=clang meson setup build/fuzz $(SANITIZED) -Dfuzz=true
 
 run: all
 	@exec build/release/prise serve

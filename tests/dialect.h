@@ -1,5 +1,6 @@
-/* Guess servers as courses write them, each with manners of its own, as one small machine over a table:
- * what the client of guess has to cope with. Used by the unit test (every cut) and the simulation. */
+/* Guess servers as courses write them, each with manners of its own, as one small machine over a
+ * table: what the client of guess has to cope with. Used by the unit test (every cut) and the
+ * simulation. */
 #ifndef TESTS_DIALECT_H
 #define TESTS_DIALECT_H
 
@@ -8,12 +9,12 @@
 struct dialect {
 	const char *name;
 	const char *greeting;
-	const char *ask_max;  /* "" when it waits for the maximum in silence; NULL: takes none */
-	const char *ask;      /* for a number; "" in silence */
-	bool asks_once;       /* `ask` before the first number only */
+	const char *ask_max; /* "" when it waits for the maximum in silence; NULL: takes none */
+	const char *ask;     /* for a number; "" in silence */
+	bool asks_once;      /* `ask` before the first number only */
 	const char *more, *less, *win;
-	bool from_zero;       /* 0..MAX, else 1..MAX */
-	bool brittle;         /* a long pause within its words changes their meaning */
+	bool from_zero; /* 0..MAX, else 1..MAX */
+	bool brittle;   /* a long pause within its words changes their meaning */
 };
 
 extern const struct dialect dialects[];

@@ -1,5 +1,5 @@
-/* The holder of one machine in a test: see driver.h. The rules it keeps are those of proto/machine.h;
- * where it finds one broken it says so in `fault` and stops. */
+/* The holder of one machine in a test: see driver.h. The rules it keeps are those of
+ * proto/machine.h; where it finds one broken it says so in `fault` and stops. */
 #include "driver.h"
 
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 enum {
-	TICKS_MOST = 100000,      /* deadlines within one driver_advance */
-	ROUNDS_MOST = 100000,     /* calls of `room` until one step has settled */
+	TICKS_MOST = 100000,        /* deadlines within one driver_advance */
+	ROUNDS_MOST = 100000,       /* calls of `room` until one step has settled */
 	OUTPUT_SLACK_BYTES = 65536, /* what one call may say beyond out_room and twice its input */
 };
 

@@ -288,8 +288,8 @@ void event_put_json(struct text *t, const struct event *e, const char *host)
 
 static void put_line_text(struct text *t, struct bytes b)
 {
-	bool quoted =
-		b.len == 0 || bytes_find_byte(b, ' ') < b.len || bytes_find_byte(b, '"') < b.len;
+	bool quoted = b.len == 0 || bytes_find_byte(b, ' ') < b.len ||
+		      bytes_find_byte(b, '"') < b.len;
 
 	if (!quoted) {
 		text_put_visible(t, b, false);

@@ -99,8 +99,8 @@ static void unlink_chunk(struct slab_chunk *c)
 /* Maps twice the size and gives back what lies before and behind the aligned half. */
 static struct slab_chunk *map_chunk(size_t bytes)
 {
-	uint8_t *at =
-		mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *at = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
 	size_t before;
 
 	if (at == MAP_FAILED)

@@ -174,7 +174,7 @@ void wheel_advance(struct wheel *w, uint64_t now_ms, void *context)
 	uint64_t stop;
 
 	append_due(w, &due);
-	while ((stop = next_stop(w)) <= now_ms && stop > w->now_ms && stop < UINT64_MAX) {
+	while ((stop = next_stop(w)) <= now_ms && stop < UINT64_MAX) {
 		w->now_ms = stop;
 		cascade(w);
 		append_due(w, &due);

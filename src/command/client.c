@@ -89,11 +89,18 @@ void client_close(struct client *c)
 	c->loop = NULL;
 }
 
-static void client_stop(struct client *c, int err)
+void client_stop(struct client *c, int err)
 {
 	if (!c->done)
 		c->err = err;
 	c->done = true;
+}
+
+/* What was printed is to be seen now, and somebody is to see it. */
+static void client_flush(struct client *c)
+{
+	if (!say_flush() && c->talk->for_stdout)
+		client_stop(c, 0);
 }
 
 static void client_event(void *owner, struct event *e)
@@ -105,14 +112,24 @@ static void client_event(void *owner, struct event *e)
 		say_event(e);
 	else if (c->talk->event)
 		c->talk->event(c->talk->owner, e);
+	client_flush(c);
 }
 
+/* A machine tells as soon as it is opened, before pump_attach has returned its id. */
 static void client_told(void *owner, uint64_t from, uint64_t to, const struct message *message)
 {
 	struct client *c = owner;
 
+	c->id = from;
 	if (c->talk->told)
 		c->talk->told(c->talk->owner, message);
+	client_flush(c);
+}
+
+void client_tell(struct client *c, uint32_t kind, struct bytes body)
+{
+	pump_tell(c->pumps, c->id, &(struct message){.kind = kind, .body = body});
+	pump_deliver(c->pumps);
 }
 
 static void client_closed(void *owner, uint64_t id, const struct address *remote, int why)
@@ -130,20 +147,29 @@ static void client_wire(void *owner, const struct conn *conn, enum pump_directio
 	wire_bytes(NULL, NULL, direction == PUMP_SENT, b);
 }
 
-static void client_dialled(void *owner, const struct dial_result *result)
+/* Dialling is over. False when it came to nothing. */
+static bool client_reached(struct client *c, const struct dial_result *result)
 {
-	struct client *c = owner;
-	int64_t id;
-
+	c->dial = NULL;
 	if (result->err) {
 		client_stop(c, result->err);
-		return;
+		return false;
 	}
 	c->remote = result->remote;
 	c->local = result->local;
 	c->connected = true;
 	if (c->call->common.verbose)
 		wire_connected(&result->local, &result->remote);
+	return true;
+}
+
+static void client_dialled(void *owner, const struct dial_result *result)
+{
+	struct client *c = owner;
+	int64_t id;
+
+	if (!client_reached(c, result))
+		return;
 	id = pump_attach(c->pump, result->fd, &result->remote, &result->local);
 	if (id < 0) {
 		client_stop(c, (int)id);
@@ -184,38 +210,77 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 	return pump_create(&c->pump, c->pumps, &plan);
 }
 
-static void client_plan_dial(const struct client *c, const struct client_talk *talk,
-			     struct dial_plan *plan)
+int client_wait(struct client *c)
 {
-	*plan = (struct dial_plan){
+	loop_run_until(c->loop, &c->done);
+	return c->err;
+}
+
+/* Dials, and runs the loop until the client is done. */
+static int client_run(struct client *c, uint64_t dial_ms,
+		      void (*reached)(void *owner, const struct dial_result *result))
+{
+	struct dial_plan plan = {
 		.to = c->to,
 		.families = client_families(c->call),
 		.udp = c->call->common.udp,
-		.timeout_ms = talk->dial_ms ? talk->dial_ms : client_timeout_ms(c, CLIENT_DIAL_MS),
+		.timeout_ms = dial_ms ? dial_ms : client_timeout_ms(c, CLIENT_DIAL_MS),
 	};
+	int err;
+
+	c->done = c->connected = false;
+	c->err = 0;
+	err = dial_start(c->loop, c->work, &plan, reached, c, &c->dial);
+	if (err)
+		return err;
+	err = client_wait(c);
+	if (c->dial)
+		dial_cancel(c->dial);
+	c->dial = NULL;
+	return err;
+}
+
+static void client_got_socket(void *owner, const struct dial_result *result)
+{
+	struct client *c = owner;
+
+	if (!client_reached(c, result))
+		return;
+	c->fd = result->fd;
+	client_stop(c, 0);
+}
+
+int client_dial(struct client *c, uint64_t timeout_ms, int *fd)
+{
+	int err;
+
+	c->fd = -1;
+	loop_refresh(c->loop);
+	err = client_run(c, timeout_ms, client_got_socket);
+	if (err && c->fd >= 0)
+		close(c->fd); /* it was told to stop just then */
+	if (err)
+		return err;
+	*fd = c->fd;
+	c->done = false;
+	return 0;
 }
 
 int client_talk(struct client *c, const struct client_talk *talk)
 {
-	struct dial_plan plan;
-	struct dial *dial;
 	int err = client_make_pump(c, talk);
 
-	client_plan_dial(c, talk, &plan);
-	c->talk = talk;
-	c->done = c->connected = false;
-	c->err = 0;
-	if (!err)
-		err = dial_start(c->loop, c->work, &plan, client_dialled, c, &dial);
 	if (err)
 		return err;
+	c->talk = talk;
 	c->timer.due = client_out_of_time;
+	loop_refresh(c->loop);
 	if (talk->total_ms)
 		loop_arm(c->loop, &c->timer,
 			 loop_now(c->loop)->boot_ns + talk->total_ms * MOMENT_MS);
-	loop_run_until(c->loop, &c->done);
+	err = client_run(c, talk->dial_ms, client_dialled);
 	loop_disarm(c->loop, &c->timer);
-	return c->err;
+	return err;
 }
 
 void client_end(struct client *c, int err)
@@ -298,28 +363,6 @@ static void client_answered(void *owner, unsigned events)
 	client_stop(x->client, client_judge(x->client, bytes_of(answer, (size_t)n)));
 }
 
-static void client_ready_to_ask(void *owner, const struct dial_result *result)
-{
-	struct client_exchange *x = owner;
-	struct client *c = x->client;
-
-	if (result->err) {
-		client_stop(c, result->err);
-		return;
-	}
-	c->connected = true;
-	c->remote = result->remote;
-	c->local = result->local;
-	x->fd = result->fd;
-	if (c->call->common.verbose)
-		wire_connected(&result->local, &result->remote);
-	x->registration = loop_add(c->loop, x->fd, LOOP_READ, client_answered, x);
-	if (x->registration < 0)
-		client_stop(c, (int)x->registration);
-	else
-		client_send_request(x);
-}
-
 int client_ask(struct client *c, const struct client_talk *talk, struct bytes request,
 	       unsigned tries)
 {
@@ -328,27 +371,24 @@ int client_ask(struct client *c, const struct client_talk *talk, struct bytes re
 		.request = request,
 		.tries = tries,
 		.try_ns = client_timeout_ms(c, CLIENT_ASK_MS) * MOMENT_MS / tries,
-		.fd = -1,
 		.retry.due = client_retry,
 	};
-	struct dial_plan plan;
-	struct dial *dial;
-	int err;
+	int err = client_dial(c, talk->dial_ms, &x.fd);
 
-	client_plan_dial(c, talk, &plan);
-	c->talk = talk;
-	c->done = c->connected = false;
-	c->err = 0;
-	err = dial_start(c->loop, c->work, &plan, client_ready_to_ask, &x, &dial);
 	if (err)
 		return err;
-	loop_run_until(c->loop, &c->done);
+	c->talk = talk;
+	x.registration = loop_add(c->loop, x.fd, LOOP_READ, client_answered, &x);
+	if (x.registration < 0)
+		client_stop(c, (int)x.registration);
+	else
+		client_send_request(&x);
+	err = client_wait(c);
 	loop_disarm(c->loop, &x.retry);
 	if (x.registration > 0)
 		loop_remove(c->loop, x.registration);
-	if (x.fd >= 0)
-		close(x.fd);
-	return c->err;
+	close(x.fd);
+	return err;
 }
 
 static bool client_is_mine(const struct address *a)

@@ -24,7 +24,9 @@ struct client {
 	/* The conversation under way. */
 	const struct client_talk *talk;
 	struct pump *pump;
-	uint64_t id;      /* of the machine, for pump_tell */
+	uint64_t id;      /* of the machine */
+	struct dial *dial; /* while it is under way */
+	int fd;           /* what client_dial connected */
 	bool connected;   /* what goes wrong from here on is the conversation's */
 	bool done;
 	int err;
@@ -37,6 +39,7 @@ struct client_talk {
 	uint64_t dial_ms;  /* to connect within; 0: -t, else 10 s */
 	uint64_t idle_ms;  /* the peer may be silent this long; 0: for ever */
 	uint64_t total_ms; /* for the whole conversation; 0: no limit */
+	bool for_stdout;   /* pointless, so it ends well, once nobody reads stdout */
 	/* Each may be NULL. */
 	void (*connected)(void *owner, struct client *client);
 	void (*event)(void *owner, const struct event *event);
@@ -59,8 +62,22 @@ int client_talk(struct client *client, const struct client_talk *talk);
 int client_ask(struct client *client, const struct client_talk *talk, struct bytes request,
 	       unsigned tries);
 
+/* Just connects: `*fd` is the caller's own socket, not a machine's (UDP: no packet is sent).
+ * `timeout_ms` 0: -t, else 10 s. 0, or the ERR_. */
+int client_dial(struct client *client, uint64_t timeout_ms, int *fd);
+
+/* After it: runs the loop until client_stop, and returns its `err`. */
+int client_wait(struct client *client);
+
+/* A message to the machine; also from within a callback. */
+void client_tell(struct client *client, uint32_t kind, struct bytes body);
+
 /* Ends the conversation from within (a callback): politely, or with an error at once. */
 void client_end(struct client *client, int err);
+
+/* Ends client_talk, client_dial or client_wait at once, which returns `err` (0: well); from within a
+ * callback. */
+void client_stop(struct client *client, int err);
 
 /* Says what went wrong, with the advice that fits. Returns the exit code; 0 for 0. */
 int client_say(struct client *client, int err);

@@ -37,6 +37,10 @@ static const struct sentence sentences[] = {
 	 N_("an address that `ip address` shows")},
 	{SAY_CONNECT, ERR_RESET, N_("%s took the connection and broke it at once (reset)"),
 	 N_("again in a moment; the server may be full or restarting")},
+	{SAY_REVERSE, ERR_NO_NAME, N_("no name points to %s (the address itself may be good)"),
+	 N_("whoever runs that network can give it a name; /etc/hosts can here")},
+	{SAY_REVERSE, ERR_NAME_SERVER, N_("no name server says which names point to %s"),
+	 N_("the network and /etc/resolv.conf")},
 	{SAY_TALK, ERR_TIMEOUT, N_("%s fell silent in the middle (timed out)"),
 	 N_("-t DUR to wait longer, -v to see what was said until then")},
 	{SAY_TALK, ERR_LEFT, N_("%s left before it had said everything (end of stream)"),
@@ -70,14 +74,14 @@ static const struct sentence sentences[] = {
 	 N_("`chmod +x` on it, or a program of your own")},
 };
 
-/* Errors whose cause is the same whatever was attempted. */
+/* Errors whose cause is the same whatever else was attempted. */
 static const struct sentence anywhere[] = {
 	{0, ERR_NO_NAME, N_("the name %s does not exist"),
 	 N_("the spelling, or an address instead of a name")},
 	{0, ERR_NAME_SERVER, N_("no name server answers for %s (the name itself may be good)"),
 	 N_("the network and /etc/resolv.conf, or an address instead of a name")},
-	{0, ERR_NO_ADDRESS, N_("%s has no address of the family asked for"),
-	 N_("without -4 or -6")},
+	{0, ERR_NO_ADDRESS, N_("%s is known, but has no address of a family that may be used"),
+	 N_("without -4 or -6, if you gave one")},
 	{0, ERR_DESCRIPTORS, N_("out of descriptors at %s"),
 	 N_("prise doctor, which shows the limits")},
 	{0, ERR_MEMORY, N_("out of memory at %s"), N_("`free -h`, to see what is left")},
@@ -87,6 +91,7 @@ static const struct sentence anywhere[] = {
 static const char *const plain[] = {
 	[SAY_CONNECT] = N_("cannot connect to %s: %s"),
 	[SAY_RESOLVE] = N_("cannot look up %s: %s"),
+	[SAY_REVERSE] = N_("cannot look up the names of %s: %s"),
 	[SAY_LISTEN] = N_("cannot listen on %s: %s"),
 	[SAY_TALK] = N_("the talk with %s ended: %s"),
 	[SAY_FILE] = N_("cannot use %s: %s"),
@@ -97,6 +102,7 @@ static const char *const plain[] = {
 static struct {
 	const char *command;
 	bool quiet, json;
+	int stdout_errno; /* what first went wrong with it */
 	char host[256];
 } speaker;
 
@@ -196,12 +202,12 @@ static bool names_a_service(const char *command)
 
 static const struct sentence *find(enum say_attempt attempt, int err)
 {
-	for (unsigned i = 0; i < sizeof(anywhere) / sizeof(anywhere[0]); i++)
-		if (anywhere[i].err == err)
-			return &anywhere[i];
 	for (unsigned i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
 		if (sentences[i].attempt == attempt && sentences[i].err == err)
 			return &sentences[i];
+	for (unsigned i = 0; i < sizeof(anywhere) / sizeof(anywhere[0]); i++)
+		if (anywhere[i].err == err)
+			return &anywhere[i];
 	return NULL;
 }
 
@@ -233,10 +239,11 @@ int say_error_try(enum say_attempt attempt, const char *where, int err, const ch
 		text_printf(&text, _(sentence->text), shown);
 	else
 		text_printf(&text, _(plain[attempt]), shown, _(err_text(err)));
-	text_printf(&start, _("prise serve %s, or name another port as HOST:PORT"),
-		    speaker.command);
-	if (advice == NULL && err == ERR_REFUSED && names_a_service(speaker.command))
+	if (advice == NULL && err == ERR_REFUSED && names_a_service(speaker.command)) {
+		text_printf(&start, _("prise serve %s, or name another port as HOST:PORT"),
+			    speaker.command);
 		advice = serve;
+	}
 	if (advice == NULL)
 		advice = sentence != NULL ? _(sentence->advice)
 					  : _("-v for the whole story, or prise doctor");
@@ -287,13 +294,22 @@ void say_warning(const char *format, ...)
 	put_line("1;33m", line);
 }
 
-int say_end(int code)
+bool say_flush(void)
 {
 	bool failed = ferror(stdout) != 0;
 
 	if (fflush(stdout) == 0 && !failed)
+		return true;
+	if (speaker.stdout_errno == 0)
+		speaker.stdout_errno = errno;
+	return false;
+}
+
+int say_end(int code)
+{
+	if (say_flush())
 		return code;
-	if (errno == EPIPE)
+	if (speaker.stdout_errno == EPIPE)
 		return code; /* whoever read us has seen enough */
 	clearerr(stdout);
 	speaker.json = false;

@@ -12,6 +12,7 @@
 enum say_attempt {
 	SAY_CONNECT, /* reaching the peer `where` (HOST:PORT) */
 	SAY_RESOLVE, /* looking up the name or address `where` */
+	SAY_REVERSE, /* looking up the names of the address `where` */
 	SAY_LISTEN,  /* listening on `where` */
 	SAY_TALK,    /* a conversation with `where` that had begun */
 	SAY_FILE,    /* opening, reading or writing the file `where` */
@@ -44,6 +45,10 @@ int64_t say_now_us(void);
 
 /* Whether colour suits `stream`: a terminal, no NO_COLOR, TERM not dumb. */
 bool say_coloured(FILE *stream);
+
+/* Writes out what stdout still holds. False once that is vain: nobody reads it, or the disk is full;
+ * say_end will say so. */
+bool say_flush(void);
 
 /* Writes out what stdout still holds. Returns `code`, or 9, having said so, when it cannot be
  * written (disk full). */

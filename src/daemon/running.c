@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define RUNNING_PAUSED_NS (60 * MOMENT_S)
+
 struct running_share {
 	struct running *running;
 	struct worker *worker;
@@ -39,6 +41,7 @@ struct running {
 	struct service_context context;
 	const struct running_ports *own;
 	atomic_uint open;
+	atomic_ullong paused_ns; /* when a pause was last told */
 	unsigned shares;
 	struct running_share share[];
 };
@@ -145,8 +148,14 @@ static void running_accepted(void *owner, int fd, const struct address *remote,
 static void running_trouble(void *owner, int err, const struct address *remote)
 {
 	struct running_share *share = owner;
+	uint64_t now_ns = loop_now(share->worker->loop)->boot_ns;
+	uint64_t told_ns = atomic_load(&share->running->paused_ns);
 	struct event e;
 
+	/* A pause is the same trouble for every listener of the service: one warning will do. */
+	if (!remote && ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
+			!atomic_compare_exchange_strong(&share->running->paused_ns, &told_ns, now_ns)))
+		return;
 	event_init(&e, EVENT_WARNING, remote ? "conn.refused" : "listen.paused",
 		   running_row(share->running)->name, loop_now(share->worker->loop)->wall_us);
 	if (remote)

@@ -290,18 +290,20 @@ static bool conn_feed(struct conn *c, struct bytes in)
 	const struct machine *machine = conn_machine(c);
 	struct out *out = &c->pump->common->out;
 	size_t taken;
+	bool waits;
 
 	do {
 		taken = machine->feed(c->machine, in, conn_out(c), loop_now(conn_loop(c)));
 		in = bytes_after(in, taken);
-		if (in.len > machine->hold_bytes && !out->tight && !out->end && !out->abort_why)
+		waits = out->tight || out->more;
+		if (in.len > machine->hold_bytes && !waits && !out->end && !out->abort_why)
 			out_abort(out, ERR_TOO_LONG);
 		if (!conn_settle(c))
 			return false;
 	} while (in.len && taken && out->tight && queue_is_empty(&c->queue) && !out->end);
 	if (c->state != CONN_OPEN)
 		in.len = 0;
-	c->stalled = in.len && out->tight;
+	c->stalled = in.len && waits;
 	return in.len || c->held ? conn_hold(c, in) : true;
 }
 

@@ -105,9 +105,9 @@ static int err_of_connect(const struct address *to, int errnum)
 	}
 }
 
-/* Whether the ICMP message that ended this attempt said that a firewall or a router's policy forbids
- * the way. In IPv6 errno says so (EACCES); in IPv4 it is EHOSTUNREACH or ENETUNREACH like any
- * other. */
+/* Whether the ICMP message that ended this attempt said that a firewall or a router's policy
+ * forbids the way. In IPv6 errno says so (EACCES); in IPv4 it is EHOSTUNREACH or ENETUNREACH like
+ * any other. */
 static bool was_prohibited(int fd)
 {
 	char control[512];
@@ -165,11 +165,22 @@ static int bind_source(const struct dial *d, int fd, const struct address *to)
 	return bind(fd, (struct sockaddr *)&ss, len) == 0 ? 0 : err_from_errno(errno);
 }
 
+static int domain_of(const struct address *a)
+{
+	switch (a->family) {
+	case ADDRESS_V4:
+		return AF_INET;
+	case ADDRESS_V6:
+		return AF_INET6;
+	default:
+		return AF_UNIX;
+	}
+}
+
 /* An unconnected socket for `to`, or ERR_. */
 static int open_socket(const struct dial *d, const struct address *to)
 {
-	int domain = to->family == ADDRESS_UNIX ? AF_UNIX :
-		     to->family == ADDRESS_V6   ? AF_INET6 : AF_INET;
+	int domain = domain_of(to);
 	int type = d->plan.udp ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int err;
@@ -220,8 +231,8 @@ static unsigned index_of(const struct dial_try *attempt)
 	return (unsigned)(attempt - attempt->dial->attempt);
 }
 
-/* A port of the kernel's choice for our end may be the very port that we call: nobody listens there,
- * and TCP's simultaneous open connects the socket to itself. */
+/* A port of the kernel's choice for our end may be the very port that we call: nobody listens
+ * there, and TCP's simultaneous open connects the socket to itself. */
 static bool is_connected_to_itself(const struct dial_result *r)
 {
 	return r->remote.family != ADDRESS_UNIX && r->remote.port != 0 &&

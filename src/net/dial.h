@@ -13,26 +13,26 @@ struct dial;
 struct dial_plan {
 	struct endpoint to;
 	enum name_families families;
-	bool udp;                /* connect(2) a datagram socket: no packet is sent */
-	uint64_t timeout_ms;     /* for the whole: name and connect; 0: 2 minutes */
-	struct address source;   /* to bind to; family ADDRESS_NONE: any. 0.0.0.0 or :: with a port
-				  * stands for both families, else only its own is tried */
+	bool udp;              /* connect(2) a datagram socket: no packet is sent */
+	uint64_t timeout_ms;   /* for the whole: name and connect; 0: 2 minutes */
+	struct address source; /* to bind to; family ADDRESS_NONE: any. 0.0.0.0 or :: with a port
+				* stands for both families, else only its own is tried */
 };
 
 struct dial_attempt {
 	struct address to;
-	int err;            /* 0 when it connected; ERR_TIMEOUT when cut short */
+	int err; /* 0 when it connected; ERR_TIMEOUT when cut short */
 	uint64_t took_ns;
 };
 
 struct dial_result {
-	int err;            /* 0; of the name (ERR_NO_NAME..., ERR_NAME_SERVER also when the time was up
-			     * before it answered), or the most telling of the attempts (happy_error):
-			     * ERR_REFUSED, ERR_PROHIBITED, ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_FAMILY
-			     * (this machine has no address of the only family that was there to
-			     * try), ERR_NO_FILE and ERR_PERMISSION (unix), ERR_NOT_LOCAL, ERR_IN_USE
-			     * (source, or no port free), ERR_DESCRIPTORS, ERR_MEMORY, ... */
-	int fd;             /* connected, non-blocking, close-on-exec, TCP_NODELAY; the callee owns it */
+	int err; /* 0; of the name (ERR_NO_NAME..., ERR_NAME_SERVER also when the time was up
+		  * before it answered), or the most telling of the attempts (happy_error):
+		  * ERR_REFUSED, ERR_PROHIBITED, ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_FAMILY
+		  * (this machine has no address of the only family that was there to
+		  * try), ERR_NO_FILE and ERR_PERMISSION (unix), ERR_NOT_LOCAL, ERR_IN_USE
+		  * (source, or no port free), ERR_DESCRIPTORS, ERR_MEMORY, ... */
+	int fd;  /* connected, non-blocking, close-on-exec, TCP_NODELAY; the callee owns it */
 	struct address remote, local;
 	unsigned attempts;
 	struct dial_attempt attempt[NAME_MOST];

@@ -1,7 +1,7 @@
 /* Addresses as people write them. Nothing here asks a resolver: a host stays a name.
  *
- * Limits: a host of ENDPOINT_HOST_BYTES - 1 bytes, a path of what sun_path holds (107). Sources: SPEC 1,
- * ip(7), ipv6(7), unix(7), RFC 6335 section 5.1 (a service name has a letter). */
+ * Limits: a host of ENDPOINT_HOST_BYTES - 1 bytes, a path of what sun_path holds (107). Sources:
+ * SPEC 1, ip(7), ipv6(7), unix(7), RFC 6335 section 5.1 (a service name has a letter). */
 #include "net/endpoint.h"
 
 #include "base/number.h"
@@ -48,9 +48,9 @@ static int find_service(struct bytes name, bool udp, uint16_t *port)
 	if (!is_word(name) || !has_letter(name))
 		return ERR_SYNTAX;
 	text_put(&t, name);
-	if (t.cut ||
-	    getservbyname_r(text, udp ? "udp" : "tcp", &entry, buffer, sizeof(buffer), &found) != 0 ||
-	    found == NULL)
+	if (!t.cut)
+		getservbyname_r(text, udp ? "udp" : "tcp", &entry, buffer, sizeof(buffer), &found);
+	if (found == NULL)
 		return ERR_NO_NAME;
 	*port = ntohs((uint16_t)found->s_port);
 	return 0;
@@ -111,8 +111,8 @@ struct halves {
 	struct bytes host, port;
 };
 
-/* A v6 literal without brackets has no port: its last colon is its own. The scope (`%eth0`) may be a
- * name, which only the C library can look up, so it is not judged here. */
+/* A v6 literal without brackets has no port: its last colon is its own. The scope (`%eth0`) may be
+ * a name, which only the C library can look up, so it is not judged here. */
 static bool is_v6_literal(struct bytes b)
 {
 	struct address a;
@@ -168,9 +168,10 @@ int endpoint_parse_peer(const char *text, uint16_t default_port, bool udp, struc
 		return parse_unix(b, e);
 	}
 	err = split(b, &h);
+	if (h.host.len == 0 && h.port.data != NULL)
+		h.host = BYTES_LITERAL("localhost");
 	if (err == 0)
-		err = set_host(e, h.host.len == 0 && h.port.data != NULL ?
-					  BYTES_LITERAL("localhost") : h.host);
+		err = set_host(e, h.host);
 	if (err == 0 && h.port.data != NULL)
 		err = parse_port(h.port, udp, 1, &e->port);
 	if (err == 0 && e->port == 0)

@@ -18,14 +18,14 @@ struct endpoint {
 	char host[ENDPOINT_HOST_BYTES]; /* a name, a literal without brackets, or a path (unix) */
 	uint16_t port;                  /* 0: none (unix), or one of the kernel's choice (listen) */
 	bool unix_path;
-	bool any;                       /* to listen on: every address */
-	bool loopback;                  /* to listen on: PORT or :PORT */
+	bool any;      /* to listen on: every address */
+	bool loopback; /* to listen on: PORT or :PORT */
 };
 
 /* A peer's address. `default_port` stands in when none is given (0: then the port is required).
- * `udp` chooses the table's protocol for a service name. A host with white space, control characters
- * or slashes (a URL) is ERR_SYNTAX, and so is one of ENDPOINT_HOST_BYTES or more.
- * 0, ERR_SYNTAX, ERR_RANGE (port above 65535 or 0), ERR_NO_NAME (no such service name). */
+ * `udp` chooses the table's protocol for a service name. A host with white space, control
+ * characters or slashes (a URL) is ERR_SYNTAX, and so is one of ENDPOINT_HOST_BYTES or more. 0,
+ * ERR_SYNTAX, ERR_RANGE (port above 65535 or 0), ERR_NO_NAME (no such service name). */
 int endpoint_parse_peer(const char *text, uint16_t default_port, bool udp, struct endpoint *e);
 
 /* `HOST PORT` as two words; either a number or a service name. Same errors. */

@@ -1,10 +1,11 @@
 /* Names to addresses and back with the system's resolver (getaddrinfo(3), gethostbyaddr_r(3)).
  *
- * One question for both families (AF_UNSPEC, no AI_ADDRCONFIG): which of the answers this machine can
- * reach is found by trying them. `localhost` and what ends in `.localhost` never go to a resolver (RFC
- * 6761 section 6.3), so they work where /etc/hosts lacks them or has one family only.
+ * One question for both families (AF_UNSPEC, no AI_ADDRCONFIG): which of the answers this machine
+ * can reach is found by trying them. `localhost` and what ends in `.localhost` never go to a
+ * resolver (RFC 6761 section 6.3), so they work where /etc/hosts lacks them or has one family only.
  *
- * Limits: NAME_MOST addresses a name, NAME_ALIASES names an address, REVERSE_BYTES for their answer. */
+ * Limits: NAME_MOST addresses a name, NAME_ALIASES names an address, REVERSE_BYTES for their
+ * answer. */
 #include "net/name.h"
 
 #include "base/err.h"
@@ -29,8 +30,8 @@ struct name_request {
 	bool cancelled; /* the loop's thread alone touches it */
 };
 
-/* The C library reports a lack of descriptors as a name that does not exist or as a name server that
- * does not answer: `err` is only believed when there is a descriptor to be had. */
+/* The C library reports a lack of descriptors as a name that does not exist or as a name server
+ * that does not answer: `err` is only believed when there is a descriptor to be had. */
 static int believe(int err)
 {
 	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
@@ -87,8 +88,8 @@ static bool has_family(const struct name_answer *answer, uint8_t family)
 	return false;
 }
 
-/* Takes one more address; when there is no place left, in the last one's if its family would else be
- * missing. */
+/* Takes one more address; when there is no place left, in the last one's if its family would else
+ * be missing. */
 static void take(const struct name_query *query, struct name_answer *answer, struct address a)
 {
 	a.port = query->port;
@@ -142,8 +143,7 @@ static bool is_localhost(const char *host)
 
 	if (b.len > 0 && b.data[b.len - 1] == '.')
 		b.len--;
-	if (b.len < name.len ||
-	    !bytes_equal_fold(bytes_after(b, b.len - name.len), name))
+	if (b.len < name.len || !bytes_equal_fold(bytes_after(b, b.len - name.len), name))
 		return false;
 	return b.len == name.len || b.data[b.len - name.len - 1] == '.';
 }

@@ -21,7 +21,7 @@ struct name_answer {
 	unsigned count;
 	struct address address[NAME_MOST]; /* in the resolver's order (RFC 6724), port filled in;
 					    * of more than fit, both families are kept */
-	char canonical[NAME_BYTES]; /* when asked for and known, else empty */
+	char canonical[NAME_BYTES];        /* when asked for and known, else empty */
 };
 
 /* The names an address points back to, the first its main one. */
@@ -41,8 +41,8 @@ int name_reverse(const struct address *a, char *name, size_t cap);
 /* All of them, up to NAME_ALIASES. Same errors. Blocks. */
 int name_reverse_all(const struct address *a, struct name_list *names);
 
-/* name_resolve in `work`; `done` is called in the loop with the answer, valid during the call, never
- * from within name_ask. name_cancel takes it back. 0 or ERR_MEMORY, ERR_FULL, ERR_SYSTEM. */
+/* name_resolve in `work`; `done` is called in the loop with the answer, valid during the call,
+ * never from within name_ask. name_cancel takes it back. 0 or ERR_MEMORY, ERR_FULL, ERR_SYSTEM. */
 struct name_request;
 int name_ask(struct work *work, struct loop *loop, const struct name_query *query,
 	     void (*done)(void *owner, const struct name_answer *answer), void *owner,

@@ -2,8 +2,8 @@
  *
  *   loop ──submit──► queue ──► thread: run ──mail──► loop: done
  *
- * Limits: WORK_WAITING_MOST jobs waiting, WORK_STACK_BYTES of stack a thread. Work threads block every
- * signal, so that signals stay with the loops. Source: pthreads(7). */
+ * Limits: WORK_WAITING_MOST jobs waiting, WORK_STACK_BYTES of stack a thread. Work threads block
+ * every signal, so that signals stay with the loops. Source: pthreads(7). */
 #include "net/work.h"
 
 #include "base/err.h"

@@ -10,7 +10,7 @@
  *     "#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\]^_`abcdefghi
  *
  * Each line is a window of 72 on the ring of the 95 printing characters, one further than the last,
- * with CRLF. A datagram is answered by a random number of characters, 0 to 512, of the same lines. */
+ * with CRLF. A datagram is answered by a random number of the same characters, 0 to 512. */
 #include "proto/machine.h"
 
 extern const struct machine chargen_machine;

@@ -7,15 +7,15 @@
  *     │ ── any datagram, the empty one too ─────────────────────► │
  *     │ ◄─ the same line ──────────────────────────────────────── │
  *
- * The RFC fixes no syntax; the line is the first that it shows, always in UTC and in English, the day
- * of the month not padded. `format = nist` answers as NIST's servers do
+ * The RFC fixes no syntax; the line is the first that it shows, always in UTC and in English, the
+ * day of the month not padded. `format = nist` answers as NIST's servers do
  * (https://www.nist.gov/pml/time-and-frequency-division/time-services, "daytime protocol"):
  *
  *     LF JJJJJ YR-MO-DA HH:MM:SS TT L H msADV UTC(prise) SP * SP LF
  *
- * JJJJJ is the modified Julian date. TT tells American summer time, which a server that knows only UTC
- * leaves at 00; L, a coming leap second, and H, the clock's health, stay at 0; msADV, by how much the
- * answer runs ahead to make up for the network, is 000.0, for it does not. */
+ * JJJJJ is the modified Julian date. TT tells American summer time, which a server that knows only
+ * UTC leaves at 00; L, a coming leap second, and H, the clock's health, stay at 0; msADV, by how
+ * much the answer runs ahead to make up for the network, is 000.0, for it does not. */
 #include "proto/daytime.h"
 
 enum { DAYTIME_MJD_1970 = 40587, DAYTIME_DAY_S = 86400 };
@@ -36,9 +36,9 @@ static void put_rfc867(struct out *out, int64_t wall_s)
 {
 	static const char *const weekdays[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
 					       "Thursday", "Friday", "Saturday"};
-	static const char *const months[] = {"January", "February", "March",     "April",
-					     "May",     "June",     "July",      "August",
-					     "September", "October", "November", "December"};
+	static const char *const months[] = {"January",   "February", "March",    "April",
+					     "May",       "June",     "July",     "August",
+					     "September", "October",  "November", "December"};
 	struct moment_date d = moment_date_of(wall_s);
 
 	out_printf(out, "%s, %s %d, %lld %02d:%02d:%02d-UTC\r\n", weekdays[d.weekday],
@@ -80,9 +80,13 @@ static void daytime_datagram(void *m, const struct peer *from, struct bytes in, 
 }
 
 static const struct option daytime_options[] = {
-	{.name = "format", .type = OPTION_CHOICE, .argument = "FORMAT",
-	 .offset = offsetof(struct daytime_settings, format), .fallback = "rfc867",
-	 .choices = "rfc867 nist", .help = "how the time is written"},
+	{.name = "format",
+	 .type = OPTION_CHOICE,
+	 .argument = "FORMAT",
+	 .offset = offsetof(struct daytime_settings, format),
+	 .fallback = "rfc867",
+	 .choices = "rfc867 nist",
+	 .help = "how the time is written"},
 	OPTION_END,
 };
 

@@ -1,19 +1,20 @@
 /* dialogue, server and client: the server asks for messages and echoes them.
  *
- *   client                                           server
- *     │ ◄── Vous êtes connecté au serveur HOST:PORT.\n ─ │
- *     │ ◄──────────────────────────── Votre message ?\n ─ │
- *     │ ── bonjour\n ───────────────────────────────────► │
- *     │ ◄─────────── ECHO : bonjour\nVotre message ?\n ── │
- *     │ ── FIN\n ───────────────────────────────────────► │
- *     │ ◄────────────────────────────────── Good Bye. ─── │
- *     │ ◄──────────────────────────────────────── FIN ─── │
+ *   client                                              server
+ *     │ ◄── Vous êtes connecté au serveur HOST:PORT.\n ──── │
+ *     │ ◄───────────────────────────── Votre message ?\n ── │
+ *     │ ── bonjour\n ─────────────────────────────────────► │
+ *     │ ◄───────────── ECHO : bonjour\nVotre message ?\n ── │
+ *     │ ── FIN\n ─────────────────────────────────────────► │
+ *     │ ◄───────────────────────────────────── Good Bye. ── │
+ *     │ ◄─────────────────────────────────────────── FIN ── │
  *
- * Server: a message is a chunk, with or without line end, and comes back unchanged. The beginning of
- * a UTF-8 character at a chunk's end belongs to what follows: it waits for its rest, and so does all
- * before it if by itself that would end the talk (` ` is blank, ` é` cut in two is not).
- * Client: the stream has no framing but the prompt, which is found however the stream is cut; of its
- * bytes only `V` begins it, so that no beginning of a prompt hides in another.
+ * Server: a message is a chunk, with or without line end, and comes back unchanged. The beginning
+ * of a UTF-8 character at a chunk's end belongs to what follows: it waits for its rest, and so does
+ * all before it if by itself that would end the talk (` ` is blank, ` é` cut in two is not).
+ * Client: the stream has no framing but the prompt, which is found however the stream is cut; of
+ * its bytes only `V` begins it, so that no beginning of a prompt hides in another.
+ *
  * Source: the course's server and its clients. */
 #include "proto/dialogue.h"
 
@@ -100,15 +101,16 @@ enum {
 	DIALOGUE_BYE_BYTES = sizeof DIALOGUE_BYE - 1,
 	DIALOGUE_WINDOW_BYTES = 4096, /* searched at a time */
 	DIALOGUE_FINS_MOST = 8,
+	DIALOGUE_FIN_WAIT_MS = 1000, /* for Good Bye, before FIN is said again */
 };
 
 struct dialogue_client {
-	bool asked;    /* the server waits for a message */
-	bool given;    /* `line` waits for the prompt */
-	bool ending;   /* no more lines */
-	uint8_t held;  /* bytes left untaken, the beginning of a prompt */
-	uint8_t bye;   /* bytes of `Good Bye.` that the server's text ends with */
-	uint8_t fins;  /* how often FIN was sent */
+	bool asked;   /* the server waits for a message */
+	bool given;   /* `line` waits for the prompt */
+	bool ending;  /* no more lines */
+	uint8_t held; /* bytes left untaken, the beginning of a prompt */
+	uint8_t bye;  /* bytes of `Good Bye.` that the server's text ends with */
+	uint8_t fins; /* how often FIN was sent */
 	size_t line_len;
 	size_t line_lost; /* bytes of it that found no room */
 	uint8_t line[DIALOGUE_LINE_BYTES];
@@ -161,7 +163,10 @@ static void dialogue_client_note_bye(struct dialogue_client *d, struct bytes tex
 	}
 }
 
-static bool dialogue_client_prompt(struct dialogue_client *d, struct out *out)
+/* The server asks. After FIN that may be for a message before it; if the server stays, it took FIN
+ * for a message (it came in one read with another). */
+static bool dialogue_client_prompt(struct dialogue_client *d, struct out *out,
+				   const struct moment *now)
 {
 	if (!out_fits(out, 2, DIALOGUE_ASK_BYTES) || !out_fits_messages(out, 2, 0))
 		return false;
@@ -169,7 +174,10 @@ static bool dialogue_client_prompt(struct dialogue_client *d, struct out *out)
 			    bytes_of(DIALOGUE_ASK, DIALOGUE_ASK_BYTES - 1));
 	d->asked = true;
 	d->bye = 0;
-	dialogue_client_speak(d, out);
+	if (d->fins > 0)
+		out_deadline(out, now->boot_ns + DIALOGUE_FIN_WAIT_MS * MOMENT_MS);
+	else
+		dialogue_client_speak(d, out);
 	return true;
 }
 
@@ -191,7 +199,8 @@ static size_t dialogue_client_feed(void *m, struct bytes in, struct out *out,
 
 	while (taken < in.len && !out->abort_why) {
 		struct bytes rest = bytes_first(bytes_after(in, taken), DIALOGUE_WINDOW_BYTES);
-		struct bytes text = bytes_first(rest, bytes_find(rest, BYTES_LITERAL(DIALOGUE_ASK)));
+		struct bytes text = bytes_first(rest,
+						bytes_find(rest, BYTES_LITERAL(DIALOGUE_ASK)));
 		bool asks = text.len < rest.len;
 
 		d->held = asks ? 0 : (uint8_t)dialogue_prompt_begun(rest);
@@ -202,12 +211,17 @@ static size_t dialogue_client_feed(void *m, struct bytes in, struct out *out,
 			break;
 		dialogue_client_note_bye(d, text);
 		taken += text.len;
-		if (asks && !dialogue_client_prompt(d, out))
+		if (asks && !dialogue_client_prompt(d, out, now))
 			break;
 		if (asks)
 			taken += DIALOGUE_ASK_BYTES;
 	}
 	return taken;
+}
+
+static void dialogue_client_tick(void *m, struct out *out, const struct moment *now)
+{
+	dialogue_client_speak(m, out);
 }
 
 /* What was left untaken is known: so many bytes of the prompt. */
@@ -255,5 +269,6 @@ const struct machine dialogue_client_machine = {
 	.open = dialogue_client_open,
 	.feed = dialogue_client_feed,
 	.eof = dialogue_client_eof,
+	.tick = dialogue_client_tick,
 	.tell = dialogue_client_tell,
 };

@@ -1,8 +1,8 @@
 /* What the client side of dialogue says to whoever holds it, and is told. Bodies are bytes as they
  * are: the terminal is the holder's to protect.
  *
- * The server's event: `dialogue.message` (debug) with peer= and text=, each message as it came; what
- * the course's server prints as `reçu du client>TEXT<`. */
+ * The server's event: `dialogue.message` (debug) with peer= and text=, each message as it came;
+ * what the course's server prints as `reçu du client>TEXT<`. */
 #ifndef PROTO_DIALOGUE_H
 #define PROTO_DIALOGUE_H
 
@@ -19,8 +19,8 @@ enum dialogue_kind {
 	/* To OUT_OWNER: a line is wanted, one for each of these; the first at once, the others when
 	 * the last one is on its way. number[0]: how many bytes that one lost to its limit. */
 	DIALOGUE_WANT,
-	/* From the owner: a line as typed, without its line end. It waits here for the prompt. Up to
-	 * DIALOGUE_LINE_BYTES, beyond that cut between characters; one not wanted is ignored. */
+	/* From the owner: a line as typed, without its line end. It waits here for the prompt. Up
+	 * to DIALOGUE_LINE_BYTES, beyond that cut between characters; one not wanted is ignored. */
 	DIALOGUE_LINE,
 	/* From the owner: no more lines. After the one that waits, FIN is sent. */
 	DIALOGUE_END,

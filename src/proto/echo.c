@@ -6,15 +6,15 @@
  *     │ ── FIN ───────────►  │      after what came last was sent back:
  *     │ ◄─────────── FIN ──  │
  *
- * The server has no state and copies nothing: it lends out what it was fed. A datagram comes back as
- * it was, the empty one too.
+ * The server has no state and copies nothing: it lends out what it was fed. A datagram comes back
+ * as it was, the empty one too.
  *
  * The client sends rounds, one at a time, and checks each byte that returns:
  *
  *            all came back              interval over
  *   ROUND ──────────────────► WAITING ────────────────► ROUND      the last round ──► end
  *
- * Over UDP rounds are lost, late and doubled, and do not wait for each other: struct echo_rounds. */
+ * Over UDP rounds are lost, late and doubled, and overtake each other: struct echo_rounds. */
 #include "proto/echo.h"
 #include "base/number.h"
 
@@ -96,10 +96,10 @@ static size_t payload_match(const struct echo_client_settings *s, uint64_t round
 
 struct echo_client {
 	const struct echo_client_settings *settings;
-	uint64_t round;    /* the one under way or just over, from 1 */
-	uint64_t bytes;    /* how long each is */
-	uint64_t said;     /* bytes of it sent */
-	uint64_t heard;    /* bytes of it that came back */
+	uint64_t round; /* the one under way or just over, from 1 */
+	uint64_t bytes; /* how long each is */
+	uint64_t said;  /* bytes of it sent */
+	uint64_t heard; /* bytes of it that came back */
 	uint64_t began_ns;
 };
 
@@ -163,8 +163,7 @@ static void client_different(const struct echo_client *c, uint8_t got, struct ou
 	out_end(out);
 }
 
-static void client_open(void *m, const struct peer *peer, struct out *out,
-			const struct moment *now)
+static void client_open(void *m, const struct peer *peer, struct out *out, const struct moment *now)
 {
 	struct echo_client *c = m;
 
@@ -188,7 +187,7 @@ static size_t client_feed(void *m, struct bytes in, struct out *out, const struc
 
 		c->heard += same;
 		taken += same;
-		if (same < owed.len || same == 0) {
+		if (same == 0) {
 			client_different(c, in.data[taken], out, now);
 			return in.len;
 		}
@@ -216,14 +215,30 @@ static void client_room(void *m, struct out *out, const struct moment *now)
 #define FIELD(name) offsetof(struct echo_client_settings, name)
 
 static const struct option client_settings[] = {
-	{.name = "text", .type = OPTION_TEXT, .argument = "TEXT", .offset = FIELD(text),
+	{.name = "text",
+	 .type = OPTION_TEXT,
+	 .argument = "TEXT",
+	 .offset = FIELD(text),
 	 .help = "what to send; else numbered rounds"},
-	{.name = "count", .type = OPTION_COUNT, .argument = "N", .offset = FIELD(count),
-	 .fallback = "0", .help = "rounds; 0 is for ever"},
-	{.name = "interval", .type = OPTION_DURATION, .argument = "DUR",
-	 .offset = FIELD(interval_ms), .fallback = "1s", .help = "between rounds"},
-	{.name = "size", .type = OPTION_SIZE, .argument = "SIZE", .offset = FIELD(size_bytes),
-	 .fallback = "64", .least = ECHO_NUMBER_BYTES, .help = "bytes of a round"},
+	{.name = "count",
+	 .type = OPTION_COUNT,
+	 .argument = "N",
+	 .offset = FIELD(count),
+	 .fallback = "0",
+	 .help = "rounds; 0 is for ever"},
+	{.name = "interval",
+	 .type = OPTION_DURATION,
+	 .argument = "DUR",
+	 .offset = FIELD(interval_ms),
+	 .fallback = "1s",
+	 .help = "between rounds"},
+	{.name = "size",
+	 .type = OPTION_SIZE,
+	 .argument = "SIZE",
+	 .offset = FIELD(size_bytes),
+	 .fallback = "64",
+	 .least = ECHO_NUMBER_BYTES,
+	 .help = "bytes of a round"},
 	OPTION_END,
 };
 
@@ -284,8 +299,7 @@ static uint64_t round_of(const struct echo_rounds *r, struct bytes in)
 	uint64_t round = oldest_in_window(r);
 
 	if (!r->settings.text) {
-		if (number_parse_u64(bytes_first(in, ECHO_NUMBER_BYTES), &round) ||
-		    round > r->sent)
+		if (number_parse_u64(bytes_first(in, ECHO_NUMBER_BYTES), &round) || round > r->sent)
 			return 0;
 		return round;
 	}
@@ -300,8 +314,8 @@ static bool is_payload(const struct echo_rounds *r, uint64_t round, struct bytes
 	       payload_match(&r->settings, round, 0, in) == in.len;
 }
 
-enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in,
-				   const struct moment *now, struct echo_answer *answer)
+enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in, const struct moment *now,
+				   struct echo_answer *answer)
 {
 	uint64_t round = round_of(r, in);
 	unsigned slot = round % ECHO_WINDOW;
@@ -330,8 +344,7 @@ enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in,
 
 bool echo_rounds_over(const struct echo_rounds *r, const struct moment *now)
 {
-	return all_sent(r) &&
-	       (r->answered == r->sent || now->boot_ns >= r->last_ns + r->wait_ns);
+	return all_sent(r) && (r->answered == r->sent || now->boot_ns >= r->last_ns + r->wait_ns);
 }
 
 uint64_t echo_rounds_deadline(const struct echo_rounds *r)

@@ -1,8 +1,8 @@
 /* echo (RFC 862): the client side's settings, what it reports, and its rounds over UDP.
  *
- * A round is sent, and what comes back must be the same bytes. Its payload is `text`; without one it
- * is the round's number in ten digits, then letters that differ from round to round, `size_bytes` in
- * all (at least ECHO_NUMBER_BYTES).
+ * A round is sent, and what comes back must be the same bytes. Its payload is `text`; without one
+ * it is the round's number in ten digits, then letters that differ from round to round,
+ * `size_bytes` in all (at least ECHO_NUMBER_BYTES).
  *
  * Events of the client machine:
  *   echo.round      round, bytes, rtt_us: all of it came back
@@ -38,7 +38,7 @@ struct echo_rounds {
 	struct echo_client_settings settings;
 	uint64_t wait_ns; /* for the last answers, from the last sending */
 	uint64_t sent, answered, reordered, duplicates, different;
-	uint64_t newest;  /* the highest round answered */
+	uint64_t newest; /* the highest round answered */
 	uint64_t due_ns, last_ns;
 	uint64_t sent_ns[ECHO_WINDOW]; /* of round n at n % ECHO_WINDOW */
 	bool done[ECHO_WINDOW];
@@ -57,8 +57,8 @@ struct echo_answer {
 	uint64_t rtt_us; /* with ECHO_ANSWERED and ECHO_REORDERED */
 };
 
-/* `size_bytes` and the text are at most ECHO_DATAGRAM_BYTES long. The settings are copied, the text is
- * not. The first round is due at once. */
+/* `size_bytes` and the text are at most ECHO_DATAGRAM_BYTES long. The settings are copied, the text
+ * is not. The first round is due at once. */
 void echo_rounds_init(struct echo_rounds *r, const struct echo_client_settings *settings,
 		      uint64_t wait_ms, const struct moment *now);
 
@@ -68,9 +68,9 @@ bool echo_rounds_due(const struct echo_rounds *r, const struct moment *now);
 /* Counts the next round as sent now, and puts its datagram into `into` (ECHO_DATAGRAM_BYTES). */
 struct bytes echo_rounds_send(struct echo_rounds *r, const struct moment *now, uint8_t *into);
 
-/* Judges a datagram. With a text rounds cannot be told apart: the oldest unanswered one is meant. */
-enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in,
-				   const struct moment *now, struct echo_answer *answer);
+/* Judges a datagram. With a text rounds look alike: the oldest unanswered one is meant. */
+enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in, const struct moment *now,
+				   struct echo_answer *answer);
 
 /* Whether every round was sent, and answered or waited for. */
 bool echo_rounds_over(const struct echo_rounds *r, const struct moment *now);

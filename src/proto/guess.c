@@ -1,19 +1,19 @@
 /* guess, server: the client has to find a number. The client is in proto/guess_client.c.
  *
- *   client                           server                          terse
- *     │ ◄────── Nombre maximum ?\n ── │                                │
- *     │ ── 100\n ───────────────────► │ draws 1..100     ── 100\n ───► │
- *     │ ◄──────── Votre nombre ?\n ── │                                │
- *     │ ── 50\n ────────────────────► │                  ── 50\n ────► │
- *     │ ◄── plus\nVotre nombre ?\n ── │                  ◄───── plus ── │
- *     │ ── 75\n ────────────────────► │                  ── 75\n ────► │
- *     │ ◄────────────── trouvé\n ──── │                  ◄───── fini ── │
- *     │ ◄────────────────── FIN ───── │                  ◄────── FIN ── │
+ *   client                            server        client            terse
+ *     │ ◄──────── Nombre maximum ?\n ── │               │                  │
+ *     │ ── 100\n ─────────────────────► │               │ ── 100\n ──────► │
+ *     │ ◄────────── Votre nombre ?\n ── │               │                  │
+ *     │ ── 50\n ──────────────────────► │               │ ── 50\n ───────► │
+ *     │ ◄──── plus\nVotre nombre ?\n ── │               │ ◄─────── plus ── │
+ *     │ ── 75\n ──────────────────────► │               │ ── 75\n ───────► │
+ *     │ ◄────────────────── trouvé\n ── │               │ ◄─────── fini ── │
+ *     │ ◄─────────────────────── FIN ── │               │ ◄──────── FIN ── │
  *
- * A number ends at LF or at the end of a chunk; a line end that comes alone after the latter belongs
- * to it. White space around a number is dropped, CR before LF too. What is no number, or no maximum
- * in 1..2^63-1, is garbage: answered with a request (in terse mode with nothing), and ends the talk
- * at GUESS_GARBAGE_MOST in a row. Source: the course's server. */
+ * A number ends at LF or at the end of a chunk; a line end that comes alone after the latter
+ * belongs to it. White space around a number is dropped, CR before LF too. What is no number, or no
+ * maximum in 1..2^63-1, is garbage: answered with a request (in terse mode with nothing), and ends
+ * the talk at GUESS_GARBAGE_MOST in a row. Source: the course's server. */
 #include "base/number.h"
 #include "proto/guess.h"
 
@@ -22,17 +22,17 @@
 #define N_(s) s
 
 #define GUESS_ASK_MAX "Nombre maximum ?\n"
-#define GUESS_ASK "Votre nombre ?\n"
+#define GUESS_ASK     "Votre nombre ?\n"
 #define GUESS_REQUEST "un nombre, s'il vous plaît\n"
 
 enum { GUESS_GARBAGE_MOST = 20 };
 
 struct guess {
 	uint64_t random[2];
-	uint64_t secret;  /* 0: the maximum is not known yet */
-	uint8_t garbage;  /* in a row */
+	uint64_t secret; /* 0: the maximum is not known yet */
+	uint8_t garbage; /* in a row */
 	bool terse;
-	bool unended;     /* the last number ended with its chunk, not with a line end */
+	bool unended; /* the last number ended with its chunk, not with a line end */
 };
 
 /* SplitMix: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014. The
@@ -160,7 +160,9 @@ static bool guess_busy(const void *m)
 }
 
 static const struct option guess_options[] = {
-	{.name = "terse", .type = OPTION_FLAG, .offset = offsetof(struct guess_settings, terse),
+	{.name = "terse",
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct guess_settings, terse),
 	 .help = N_("no prompts, and answers plus, moins, fini without line end")},
 	OPTION_END,
 };

@@ -12,7 +12,7 @@ struct guess_settings {
 };
 
 struct guess_client_settings {
-	uint64_t max; /* what it answers when asked for the maximum; 0, in play only: the person says */
+	uint64_t max; /* its answer when asked for the maximum; 0, in play only: the person's */
 	bool play;    /* a person plays, through the messages below */
 };
 
@@ -20,13 +20,13 @@ struct guess_client_settings {
 enum guess_kind {
 	/* To OUT_OWNER: what the server said, in pieces that begin and end anywhere. */
 	GUESS_TEXT = 1,
-	/* To OUT_OWNER: a number is wanted, one for each of these. number[0] is 1 for the maximum. */
+	/* To OUT_OWNER: a number is wanted, one for each of these. number[0]: 1 for the maximum. */
 	GUESS_WANT,
-	/* From the owner: a number as typed, without its line end; whatever else it is, is sent too.
-	 * Up to GUESS_LINE_BYTES, beyond that cut; one not wanted is ignored. */
+	/* From the owner: a number as typed, without its line end; whatever else it is, is sent
+	 * too. Up to GUESS_LINE_BYTES, beyond that cut; one not wanted is ignored. */
 	GUESS_NUMBER,
-	/* From the owner: no more numbers. Ends when the next one would be wanted; then no guess.won
-	 * was told. */
+	/* From the owner: no more numbers. Ends when the next one would be wanted; then no
+	 * guess.won was told. */
 	GUESS_END,
 };
 
@@ -35,8 +35,8 @@ enum { GUESS_LINE_BYTES = 512 };
 extern const struct machine guess_machine;
 
 /* Ends well once it has won. ERR_LEFT when the server goes before, ERR_PROTOCOL when its answers
- * contradict each other, when it refuses a number or the maximum, ERR_TOO_LONG when a line of it has
- * no end, ERR_USAGE when there is neither a maximum nor a person. */
+ * contradict each other, when it refuses a number or the maximum, ERR_TOO_LONG when a line of it
+ * has no end, ERR_USAGE when there is neither a maximum nor a person. */
 extern const struct machine guess_client_machine;
 
 #endif

@@ -1,22 +1,22 @@
 /* guess, client: finds a server's number by bisection, or lets a person find it (settings: play).
  *
- *                 question, or           question, or            answer
- *   OPENING ── silence: maximum ──► MAX ── silence: number ──► TRIED ◄──────────────┐
- *      └────── question for a number: number ────────────────────►│                  │
- *                                                                 ├─ win ──► done    │
- *                                                                 └─ ANSWERED ───────┘
- *                                                          question, silence, or at once
+ *      question for it,         question,
+ *      or silence               or silence              answer
+ *   OPENING ── maximum ──► MAX ── number ──► TRIED ─────────────► ANSWERED ── a win ──► done
+ *      │                                     ▲   ▲                    │
+ *      └── question for a number: number ────┘   └────── number ──────┘
+ *                                                at once; or question, or silence
  *
- * Servers of the courses speak many dialects: prompts or none, LF or none, 0..MAX or 1..MAX, French or
- * English, the maximum asked for or not. What holds for all, and what this machine relies on:
+ * Servers of the courses speak many dialects: prompts or none, LF or none, 0..MAX or 1..MAX, French
+ * or English, the maximum asked for or not. What holds for all, and what this machine relies on:
  *
  *  - A reply is what stands before an LF, before a silence (GUESS_PAUSE_MS for an answer or a
  *    question, longer once the server has shown that it ends its lines), or up to the question that
  *    it asked before. So `plus` is not taken for an answer while ` petit` may be under way. White
  *    space is folded, ASCII in lower case.
- *  - A reply with `?`, or that ends in `:` or `>`, is a question; one with `max`, `borne` or `limit`
- *    and no digit asks for the maximum. Words of a question count as an answer only where a number
- *    is out, and those of a question that it asked before never do (`Nombre plus grand ?`).
+ *  - A reply with `?`, or that ends in `:` or `>`, is a question; one with `max`, `borne` or
+ *    `limit` and no digit asks for the maximum. Words of a question count as an answer only where
+ *    a number is out, and those of a question that was asked before never do (`Plus grand ?`).
  *  - Answers are told by words, in the order of `words`. A win counts until the next question, for
  *    a reply may have several lines.
  *  - A number goes out after an answer or a question, and where the server asks before each number,
@@ -25,7 +25,8 @@
  *  - The secret lies in 0..MAX, which covers 1..MAX at the price of no more than one number.
  *
  * Limits: a reply of GUESS_REPLY_BYTES; a pause of more than GUESS_PAUSE_MS between `plus` and
- * ` petit`, from a server that never ended a line, is read as two replies. Source: SPEC 3. */
+ * ` petit`, from a server that never ended a line, is read as two replies. Source: the courses'
+ * servers. */
 #include "base/number.h"
 #include "proto/guess.h"
 
@@ -37,10 +38,10 @@
 enum {
 	GUESS_REPLY_BYTES = 512,
 	GUESS_QUESTION_BYTES = 128,
-	GUESS_PAUSE_MS = 200,     /* ends a reply that has no line end */
+	GUESS_PAUSE_MS = 200,       /* ends a reply that has no line end */
 	GUESS_LINE_PAUSE_MS = 2000, /* the same, of a server that ends its lines */
-	GUESS_SILENCE_MS = 1000,  /* no question will come */
-	GUESS_REFUSED_MS = 2000,  /* no answer will come after a question asked again */
+	GUESS_SILENCE_MS = 1000,    /* no question will come */
+	GUESS_REFUSED_MS = 2000,    /* no answer will come after a question asked again */
 };
 
 enum guess_state {
@@ -55,18 +56,18 @@ enum guess_state {
 enum guess_answer { GUESS_NOTHING, GUESS_WIN, GUESS_LESS, GUESS_MORE };
 
 struct guess_client {
-	uint8_t state;       /* enum guess_state */
+	uint8_t state; /* enum guess_state */
 	bool play;
-	bool asks;           /* the server asks before each number */
-	bool lines;          /* the server ends its lines: wait longer for LF */
-	bool loose;          /* but not always */
-	bool unasked;        /* the maximum went out in silence */
-	bool again;          /* asked again where an answer was due */
-	bool for_max;        /* GUESS_PERSON: what is wanted is the maximum */
-	bool ending;         /* the person has no more */
-	uint64_t max;        /* 0: the person's to say */
-	uint64_t low, high;  /* where the secret is */
-	uint64_t number;     /* the last that went out */
+	bool asks;          /* the server asks before each number */
+	bool lines;         /* the server ends its lines: wait longer for LF */
+	bool loose;         /* but not always */
+	bool unasked;       /* the maximum went out in silence */
+	bool again;         /* asked again where an answer was due */
+	bool for_max;       /* GUESS_PERSON: what is wanted is the maximum */
+	bool ending;        /* the person has no more */
+	uint64_t max;       /* 0: the person's to say */
+	uint64_t low, high; /* where the secret is */
+	uint64_t number;    /* the last that went out */
 	uint64_t tries;
 	size_t reply_len, question_len, line_len;
 	uint8_t reply[GUESS_REPLY_BYTES];       /* so far */
@@ -75,20 +76,12 @@ struct guess_client {
 };
 
 static const struct {
-	struct bytes word;
+	const char *word;
 	enum guess_answer answer;
 } words[] = {
-#define WORD(w, a) {{(const uint8_t *)(w), sizeof(w) - 1}, a}
-	WORD("fini", GUESS_WIN),
-	WORD("win", GUESS_WIN),
-	WORD("bravo", GUESS_WIN),
-	WORD("trouv", GUESS_WIN),
-	WORD("gagn", GUESS_WIN),
-	WORD("plus petit", GUESS_LESS),
-	WORD("moins", GUESS_LESS),
-	WORD("plus grand", GUESS_MORE),
-	WORD("plus", GUESS_MORE),
-#undef WORD
+	{"fini", GUESS_WIN},   {"win", GUESS_WIN},         {"bravo", GUESS_WIN},
+	{"trouv", GUESS_WIN},  {"gagn", GUESS_WIN},        {"plus petit", GUESS_LESS},
+	{"moins", GUESS_LESS}, {"plus grand", GUESS_MORE}, {"plus", GUESS_MORE},
 };
 
 static bool guess_has(struct bytes b, const char *word)
@@ -99,7 +92,7 @@ static bool guess_has(struct bytes b, const char *word)
 static enum guess_answer guess_judge(struct bytes reply)
 {
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (bytes_find(reply, words[i].word) < reply.len)
+		if (guess_has(reply, words[i].word))
 			return words[i].answer;
 	return GUESS_NOTHING;
 }
@@ -157,8 +150,7 @@ static void guess_client_open(void *m, const struct peer *peer, struct out *out,
 static void guess_tell_owner(struct out *out, enum guess_kind kind, uint64_t number,
 			     struct bytes body)
 {
-	out_tell(out, OUT_OWNER,
-		 &(struct message){.kind = kind, .number = {number}, .body = body});
+	out_tell(out, OUT_OWNER, &(struct message){.kind = kind, .number = {number}, .body = body});
 }
 
 /* Asks the person, or ends when there is nobody to ask. */
@@ -388,8 +380,7 @@ static void guess_show(const struct guess_client *c, struct out *out, struct byt
 		guess_tell_owner(out, GUESS_TEXT, 0, text);
 }
 
-static size_t guess_client_feed(void *m, struct bytes in, struct out *out,
-				const struct moment *now)
+static size_t guess_client_feed(void *m, struct bytes in, struct out *out, const struct moment *now)
 {
 	struct guess_client *c = m;
 	size_t taken = 0, shown = 0;
@@ -489,10 +480,15 @@ static void guess_client_tell(void *m, const struct message *message, struct out
 }
 
 static const struct option guess_client_options[] = {
-	{.name = "max", .type = OPTION_COUNT, .argument = "N",
-	 .offset = offsetof(struct guess_client_settings, max), .most = INT64_MAX,
+	{.name = "max",
+	 .type = OPTION_COUNT,
+	 .argument = "N",
+	 .offset = offsetof(struct guess_client_settings, max),
+	 .fallback = "100",
+	 .most = INT64_MAX,
 	 .help = N_("the greatest number it may be")},
-	{.name = "play", .type = OPTION_FLAG,
+	{.name = "play",
+	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct guess_client_settings, play),
 	 .help = N_("let a person play")},
 	OPTION_END,

@@ -7,8 +7,8 @@
  *   ├─ v6 first ───────────────────────► still silent
  *                 ├─ v4 first ──► won
  *
- * Limits: HAPPY_MOST addresses. Resolution is one answer for both families, so the Resolution Delay of
- * section 3 has no place here; the First Address Family Count is 1. */
+ * Limits: HAPPY_MOST addresses. Resolution is one answer for both families, so the Resolution Delay
+ * of section 3 has no place here; the First Address Family Count is 1. */
 #include "proto/happy.h"
 
 #include "base/err.h"

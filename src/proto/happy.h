@@ -15,13 +15,13 @@ struct happy {
 	unsigned started; /* the first so many have been started */
 	int winner;       /* an index, or HAPPY_NONE */
 	bool given_up;
-	uint64_t next_ns; /* when the next attempt is due */
+	uint64_t next_ns;          /* when the next attempt is due */
 	uint8_t state[HAPPY_MOST]; /* enum happy_state */
 	int err[HAPPY_MOST];       /* of those that failed */
 };
 
-/* Puts addresses of the two families in turn, beginning with the family of the first and keeping the
- * order within each (RFC 8305 section 4). Others than v4 and v6 count as v4. */
+/* Puts addresses of the two families in turn, beginning with the family of the first and keeping
+ * the order within each (RFC 8305 section 4). Others than v4 and v6 count as v4. */
 void happy_interleave(struct address *address, unsigned count);
 
 /* `count` attempts, at most HAPPY_MOST, none started. */
@@ -40,16 +40,18 @@ void happy_fail(struct happy *h, unsigned index, int err, uint64_t now_ns);
 /* Attempt `index`, which is running, connected. False when another had won before: close it. */
 bool happy_win(struct happy *h, unsigned index);
 
-/* The holder's patience is at its end: what still runs failed with ERR_TIMEOUT, nothing more starts. */
+/* The holder's patience is at its end: what still runs failed with ERR_TIMEOUT, nothing more
+ * starts. */
 void happy_give_up(struct happy *h);
 
-/* Whether it is decided: one has won, or none is left that could. What still runs is to be closed. */
+/* Whether it is decided: one has won, or none is left that could. What still runs is to be closed.
+ */
 bool happy_over(const struct happy *h);
 
-/* 0 when one has won, else the most telling error of all attempts: first what kept this machine from
- * trying (no descriptors, no permission), then refused, prohibited, unreachable, timed out, and last
- * that this machine lacks the family, which says nothing about the peer. ERR_NO_ADDRESS when there
- * was none to try. */
+/* 0 when one has won, else the most telling error of all attempts: first what kept this machine
+ * from trying (no descriptors, no permission), then refused, prohibited, unreachable, timed out,
+ * and last that this machine lacks the family, which says nothing about the peer. ERR_NO_ADDRESS
+ * when there was none to try. */
 int happy_error(const struct happy *h);
 
 #endif

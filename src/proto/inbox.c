@@ -5,14 +5,14 @@
  *     │ ── FIN ───────────►  │
  *     │ ◄─────────── FIN ──  │
  *
- * Over TCP a chunk is an event; over UDP a datagram is one, the empty one too. What is longer than an
- * event holds goes into several, cut between characters where it is UTF-8, numbered `part` of
+ * Over TCP a chunk is an event; over UDP a datagram is one, the empty one too. What is longer than
+ * an event holds goes into several, cut between characters where it is UTF-8, numbered `part` of
  * `parts`. Source: the course's slides, which call it the echo server. */
 #include "proto/machine.h"
 
 enum { INBOX_PART_BYTES = 1400 }; /* with peer= beside it an event still holds that */
 
-_Static_assert(OUT_EVENTS * (INBOX_PART_BYTES - 3) >= 65507, "a whole datagram in one call");
+_Static_assert((INBOX_PART_BYTES - 3) * OUT_EVENTS >= 65507, "a whole datagram in one call");
 
 extern const struct machine inbox_machine;
 

@@ -110,8 +110,8 @@ bool out_copy(struct out *out, struct bytes b)
 
 bool out_printf(struct out *out, const char *format, ...)
 {
-	struct text t =
-		text_over((char *)out->copy + out->copied, OUT_COPY_BYTES - out->copied + 1);
+	struct text t = text_over((char *)out->copy + out->copied,
+				  OUT_COPY_BYTES - out->copied + 1);
 	va_list arguments;
 
 	va_start(arguments, format);

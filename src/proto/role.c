@@ -1,5 +1,5 @@
-/* What both sides of role and its hub share: the record on disk, names, the fields of a line. Source:
- * docs/protocols/role.md. */
+/* What both sides of role and its hub share: the record on disk, names, the fields of a line.
+ * Source: docs/protocols/role.md. */
 #include "proto/role.h"
 
 #include <inttypes.h>

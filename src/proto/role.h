@@ -1,5 +1,6 @@
-/* Role (SPEC 7): what its hub (role_hub.h), its server machine (role_server.c) and its client machine
- * (role_client.c) share. docs/protocols/role.md has the bytes and the proof of the lease rule. */
+/* Role (SPEC 7): what its hub (role_hub.h), its server machine (role_server.c) and its client
+ * machine (role_client.c) share. docs/protocols/role.md has the bytes and the proof of the lease
+ * rule. */
 #ifndef PROTO_ROLE_H
 #define PROTO_ROLE_H
 
@@ -20,8 +21,8 @@ enum {
 
 #define ROLE_EPOCH_MOST ((uint64_t)INT64_MAX)
 
-/* The messages. Numbers not named are 0; there is a body only where it says so. The values are fixed:
- * the vectors tell them. */
+/* The messages. Numbers not named are 0; there is a body only where it says so. The values are
+ * fixed: the vectors tell them. */
 enum role_kind {
 	/* A server's machine to the hub. */
 	ROLE_JOIN = 1,  /* it stands, and wants its word */
@@ -42,15 +43,15 @@ enum role_kind {
 	ROLE_PERSIST = 20,   /* put a record on disk, durably: epoch, lease in ms, request number */
 	ROLE_PERSISTED = 21, /* it is there: request number, 0; or it may not be: number, -ERR_ */
 
-	/* A client's machine to its owner: 1 when principal else 0, epoch (0: unknown), until when in
-	 * boot_ns (MOMENT_NEVER without a lease), 1 when structured else 0. */
+	/* A client's machine to its owner: 1 when principal else 0, epoch (0: unknown), until when
+	 * in boot_ns (MOMENT_NEVER without a lease), 1 when structured else 0. */
 	ROLE_BECAME = 30,
 	ROLE_RENEWED = 31, /* still principal, for longer */
 	ROLE_LOST = 32,    /* the time ran out; an answer on its way may still bring BECAME */
 	ROLE_UNSURE = 33,  /* the server left before it was known whether it is a plain one */
 
 	/* The owner to its client machine. */
-	ROLE_STOPPED = 40, /* the work is stopped, and nothing told from now on starts it: say bye */
+	ROLE_STOPPED = 40, /* say bye: the work is stopped, whatever is told from now on */
 };
 
 /* What the disk remembers. It is replaced as a whole (temporary name, fsync, rename, fsync of the
@@ -66,18 +67,18 @@ struct role_record {
 /* `epoch=7 lease=3000` or `epoch=7 lease=none`, with LF. */
 void role_record_put(struct text *t, const struct role_record *record);
 
-/* Parses exactly what role_record_put writes. 0, or ERR_SYNTAX (a torn record, too). Whoever gets an
- * error must not go on as if there were no record: an epoch could be given twice. */
+/* Parses exactly what role_record_put writes. 0, or ERR_SYNTAX (a torn record, too). Whoever gets
+ * an error must not go on as if there were no record: an epoch could be given twice. */
 int role_record_parse(struct bytes b, struct role_record *record);
 
 /* 1 to ROLE_NAME_BYTES bytes of UTF-8 without spaces or control characters. */
 bool role_name_valid(struct bytes name);
 
-/* Takes `word` from the front of `rest`. False, with `rest` as it was, when it does not stand there. */
+/* Takes `word` from the front of `rest`. False, with `rest` as it was, when something else is. */
 bool role_take(struct bytes *rest, struct bytes word);
 
-/* Takes `KEY=VALUE` from the front of `rest`, and the one space behind it when more follows. A value
- * is not empty. False, with `rest` as it was, when something else stands there. */
+/* Takes `KEY=VALUE` from the front of `rest`, and the one space behind it when more follows. A
+ * value is not empty. False, with `rest` as it was, when something else stands there. */
 bool role_take_field(struct bytes *rest, const char *key, struct bytes *value);
 
 /* The same for a decimal number up to `most`. False when it is no such number. */
@@ -112,8 +113,8 @@ enum role_client_mode {
  *              client: role structured [epoch]
  * role.lost    client: epoch; the lease ran out unanswered
  * role.refused server: peer why; client: why
- * role.disk    server: ok error; the epoch cannot be put on disk, so nobody structured is appointed;
- *              once more with ok=true when it can */
+ * role.disk    server: ok error; the disk refuses the epoch, so nobody structured is appointed; and
+ *              once more with ok=true when it takes it */
 extern const struct machine role_machine;
 extern const struct machine role_client_machine;
 

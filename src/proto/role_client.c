@@ -1,4 +1,4 @@
-/* Role, the client's side: docs/protocols/role.md, which has the proof of what is done here with time.
+/* Role, the client's side. docs/protocols/role.md has the proof of what is done here with time.
  *
  *   client                                   server
  *     │ ── ROLE/1 name=NAME ...\nbeat 1\n ───► │
@@ -13,19 +13,21 @@
  *   ASKING ─────────────► STRUCTURED ◄───────── PLAIN
  *      └── a word, and for ROLE_PATIENCE_NS no line ──► ┘
  *
- * A plain server sends words only, with or without line ends, in any case, run together or not. One that
- * is structured answers `beat 1` at once, also while it waits for its disk; so silence means a plain
- * server, or a network that just broke. An owner that has once seen structure at an address asks for
- * ROLE_CLIENT_STRUCTURED from then on, and then words count for nothing. A plain server may also hang up
- * on what it does not know: ROLE_UNSURE tells the owner so, and after two of these in a row it asks for
- * ROLE_CLIENT_PLAIN.
+ * A plain server sends words only, with or without line ends, in any case, run together or not. One
+ * that is structured answers `beat 1` at once, also while it waits for its disk; so silence means a
+ * plain server, or a network that just broke. An owner that has once seen structure at an address
+ * asks for ROLE_CLIENT_STRUCTURED from then on, and then words count for nothing. A plain server
+ * may also hang up on what it does not know: ROLE_UNSURE tells the owner so, and after two of these
+ * in a row it asks for ROLE_CLIENT_PLAIN.
  *
  * What the owner was told last stands after the connection's end too, until its time runs out.
  *
- * Limits: lines of ROLE_LINE_BYTES; UNANSWERED_MOST beats without an answer end it (ERR_TIMEOUT). */
+ * Limits: lines of ROLE_LINE_BYTES; after UNANSWERED_MOST beats without answer, ERR_TIMEOUT. */
 #include "proto/role.h"
 
 #include <inttypes.h>
+
+#define N_(s) s
 
 enum { UNANSWERED_MOST = 3 * ROLE_BEATS_PER_LEASE, SENT_KEPT = 16 };
 
@@ -36,21 +38,21 @@ enum role_told { TOLD_NOTHING, TOLD_SECONDAIRE, TOLD_PRINCIPAL, TOLD_LOST };
 
 struct role_client {
 	const struct role_client_settings *settings;
-	uint8_t state;          /* enum role_client_state */
-	uint8_t word;           /* newest: a ROLE_WORD_, or 0 */
-	uint8_t line;           /* newest: a ROLE_LINE_, or 0 */
-	uint8_t told;           /* enum role_told */
+	uint8_t state; /* enum role_client_state */
+	uint8_t word;  /* newest: a ROLE_WORD_, or 0 */
+	uint8_t line;  /* newest: a ROLE_LINE_, or 0 */
+	uint8_t told;  /* enum role_told */
 	bool told_structured;
 	uint64_t told_epoch, told_until_ns;
 
-	uint64_t epoch;         /* the newest seen; it never falls */
-	uint64_t line_epoch;    /* of the newest role line */
+	uint64_t epoch;      /* the newest seen; it never falls */
+	uint64_t line_epoch; /* of the newest role line */
 	uint64_t lease_ns;
-	uint64_t sent;          /* the newest beat sent; they count from 1 */
-	uint64_t answered;      /* the newest beat answered, 0: none */
+	uint64_t sent;     /* the newest beat sent; they count from 1 */
+	uint64_t answered; /* the newest beat answered, 0: none */
 	uint64_t sent_ns[SENT_KEPT];
 	uint64_t beat_due_ns;
-	uint64_t patience_ns;   /* ASKING, after the first word */
+	uint64_t patience_ns; /* ASKING, after the first word */
 };
 
 static const struct option role_client_options[] = {
@@ -59,20 +61,20 @@ static const struct option role_client_options[] = {
 	 .argument = "NAME",
 	 .offset = offsetof(struct role_client_settings, name),
 	 .fallback = "prise",
-	 .help = "what this client calls itself"},
+	 .help = N_("what this client calls itself")},
 	{.name = "priority",
 	 .type = OPTION_COUNT,
 	 .argument = "N",
 	 .offset = offsetof(struct role_client_settings, priority),
 	 .most = ROLE_PRIORITY_MOST,
-	 .help = "the highest becomes principal first"},
+	 .help = N_("the highest becomes principal first")},
 	{.name = "mode",
 	 .type = OPTION_CHOICE,
 	 .argument = "auto|structured|plain",
 	 .offset = offsetof(struct role_client_settings, mode),
 	 .fallback = "auto",
 	 .choices = "auto structured plain",
-	 .help = "what the server is known to understand"},
+	 .help = N_("what the server is known to understand")},
 	OPTION_END,
 };
 
@@ -90,8 +92,8 @@ static void beat(struct role_client *c, struct out *out, const struct moment *no
 	out_printf(out, "beat %" PRIu64 "\n", c->sent);
 }
 
-/* Until when this client is principal, if it is: counted from the sending of the newest beat that was
- * answered, whatever it was when it sent it; 0 when none was. */
+/* Until when this client is principal, if it is: counted from the sending of the newest beat that
+ * was answered, whatever it was when it sent it; 0 when none was. */
 static uint64_t valid_until_ns(const struct role_client *c)
 {
 	if (c->line != ROLE_LINE_PRINCIPAL || c->answered == 0)
@@ -155,8 +157,8 @@ static void lost(struct role_client *c, struct out *out, const struct moment *no
 	event_uint(out_event(out, now, EVENT_WARNING, "role.lost"), "epoch", c->told_epoch);
 }
 
-/* Tells the owner what has changed, if anything. A principal line without time says nothing yet: the
- * answer to the beat that it brings about does. */
+/* Tells the owner what has changed, if anything. A principal line without time says nothing yet:
+ * the answer to the beat that it brings about does. */
 static void report(struct role_client *c, struct out *out, const struct moment *now)
 {
 	uint64_t until_ns = valid_until_ns(c);
@@ -218,10 +220,10 @@ static bool role_line(struct role_client *c, struct bytes rest, struct out *out,
 	    !role_take_number(&rest, "members", UINT64_MAX, &ignored) ||
 	    !take_lease(&rest, &lease_ns))
 		return false;
+	c->lease_ns = lease_ns;
 	is_structured(c, out, now);
 	c->line = principal ? ROLE_LINE_PRINCIPAL : ROLE_LINE_SECONDAIRE;
 	c->line_epoch = epoch;
-	c->lease_ns = lease_ns;
 	report(c, out, now);
 	if (principal)
 		beat(c, out, now);
@@ -301,8 +303,8 @@ static const struct {
 	{{(const uint8_t *)"refused: ", 9}, 0},
 };
 
-/* A word or a whole line at the front of `b`: its bytes; 0 when its end is still to come, or when it
- * was none and the talk is over. */
+/* A word or a whole line at the front of `b`: its bytes; 0 when its end is still to come, or when
+ * it was none and the talk is over. */
 static size_t token(struct role_client *c, struct bytes b, struct out *out,
 		    const struct moment *now)
 {
@@ -354,8 +356,7 @@ static void role_client_open(void *m, const struct peer *peer, struct out *out,
 	set_deadline(c, out);
 }
 
-static size_t role_client_feed(void *m, struct bytes in, struct out *out,
-			       const struct moment *now)
+static size_t role_client_feed(void *m, struct bytes in, struct out *out, const struct moment *now)
 {
 	struct role_client *c = m;
 	size_t taken = 0;

@@ -14,21 +14,30 @@
  *        │      ▼
  *        └── WAIT    nobody is appointed until the lease has run out (after a restart, too)
  *
- * Whoever is in line, stale or not, is in one list: the fresh before the stale, then by priority, then
- * by age. So the head is the next principal, or nobody is. An EMPTY seat means that the line is empty or
- * all stale.
+ * Whoever is in line, stale or not, is in one list: the fresh before the stale, then by priority,
+ * then by age. So the head is the next principal, or nobody is. An EMPTY seat means that the line
+ * is empty or all stale.
  *
- * The record that the disk should hold follows from seat and epoch alone (wanted_record). One request is
- * under way at a time; when it is answered and something else is wanted by then, the next one goes out,
- * so a thousand promotions during one fsync are two requests.
+ * The record that the disk should hold follows from seat and epoch alone (wanted_record). One
+ * request is under way at a time; when it is answered and something else is wanted by then, the
+ * next one goes out, so a thousand promotions during one fsync are two requests.
  *
- * Members are in a table, found by id through chained hash buckets. Index 0 is the line's anchor. */
+ * Why two leases never overlap (docs/protocols/role.md says it in full): until_ns is never before
+ * the announcement + lease, nor before the receipt of a beat of this reign + lease, and nobody else
+ * is appointed earlier, but for bye. A client counts from the sending of its newest answered beat.
+ * When the answer came behind its line, the beat was received in this reign (one that comes later
+ * is answered behind the line that says secondaire); when it came ahead of it, the beat was
+ * received before the announcement. Either way it was sent before the time from which until_ns
+ * counts; drift is paid by the hundredth that the client gives up. After a restart the record, on
+ * disk before the announcement, says for how long.
+ *
+ * Members are in a table, found by id through chained hash buckets. Index 0 anchors the line. */
 #include "proto/role_hub.h"
 
 #include <assert.h>
 
 #define RETRY_FIRST_NS (100 * MOMENT_MS)
-#define RETRY_MOST_NS (10 * MOMENT_S)
+#define RETRY_MOST_NS  (10 * MOMENT_S)
 
 enum { NOBODY = 0 };
 
@@ -46,10 +55,10 @@ struct role_member {
 };
 
 struct role_hub {
-	uint64_t now_ns;    /* the latest moment seen: it never goes back */
-	uint64_t due_ns;    /* the deadline that is set */
-	uint64_t lease_ms;  /* of the next promotion */
-	uint64_t joined;    /* ages given */
+	uint64_t now_ns;   /* the latest moment seen: it never goes back */
+	uint64_t due_ns;   /* the deadline that is set */
+	uint64_t lease_ms; /* of the next promotion */
+	uint64_t joined;   /* ages given */
 
 	uint64_t epoch;     /* of the newest promotion */
 	uint64_t reign_ms;  /* the lease that goes with it; PENDING, HELD and WAIT */
@@ -57,20 +66,20 @@ struct role_hub {
 	uint32_t principal; /* PLAIN, PENDING and HELD, else NOBODY */
 	uint8_t seat;       /* enum role_seat */
 
-	bool saving;        /* a request is under way */
-	bool saved_sure;    /* the disk holds `saved`, and not what a failed request left */
-	bool disk_failed;   /* said so */
-	uint64_t request;   /* number of the newest */
-	uint64_t retry_ns;  /* not before this; MOMENT_NEVER: no retry waits */
+	bool saving;       /* a request is under way */
+	bool saved_sure;   /* the disk holds `saved`, and not what a failed request left */
+	bool disk_failed;  /* said so */
+	uint64_t request;  /* number of the newest */
+	uint64_t retry_ns; /* not before this; MOMENT_NEVER: no retry waits */
 	uint64_t backoff_ns;
-	struct role_record saved;  /* the newest that is on disk for certain */
-	struct role_record tried;  /* the request's */
+	struct role_record saved; /* the newest that is on disk for certain */
+	struct role_record tried; /* the request's */
 
 	uint32_t capacity;
 	uint32_t members;
-	uint32_t touched;   /* entries of `member` that were ever used, the anchor not counted */
-	uint32_t free;      /* used ones that are free again */
-	unsigned bits;      /* 2^bits buckets */
+	uint32_t touched; /* entries of `member` that were ever used, the anchor not counted */
+	uint32_t free;    /* used ones that are free again */
+	unsigned bits;    /* 2^bits buckets */
 	uint32_t *bucket;
 	struct role_member member[];
 };
@@ -173,8 +182,8 @@ static bool comes_before(const struct role_member *a, const struct role_member *
 	return a->age < b->age;
 }
 
-/* Puts `m` where it belongs, looking for the place from both ends at once: from the tail for one who
- * just came, from the head for one of high priority. */
+/* Puts `m` where it belongs, looking for the place from both ends at once: from the tail for one
+ * who just came, from the head for one of high priority. */
 static void line_enter(struct role_hub *hub, uint32_t m)
 {
 	struct role_member *member = hub->member, *self = &member[m];
@@ -206,8 +215,8 @@ static void line_leave(struct role_hub *hub, uint32_t m)
 	member[member[m].next].previous = member[m].previous;
 }
 
-/* 1 is the principal's place, or the next one's while there is no principal. Counted from both ends at
- * once, too. */
+/* 1 is the principal's place, or the next one's while there is no principal. Counted from both ends
+ * at once, too. */
 static uint32_t line_position(const struct role_hub *hub, uint32_t m)
 {
 	const struct role_member *member = hub->member;
@@ -253,12 +262,11 @@ static void say_line(struct role_hub *hub, uint32_t m, enum role_kind kind, stru
 
 /* The disk. */
 
-/* What the disk should hold. A lease is on it from before it is announced until it has run out or was
- * given back. */
+/* What the disk should hold. A lease is on it from before it is announced until it has run out or
+ * was given back. */
 static struct role_record wanted_record(const struct role_hub *hub)
 {
-	bool leased = hub->seat == SEAT_PENDING || hub->seat == SEAT_HELD ||
-		      hub->seat == SEAT_WAIT;
+	bool leased = hub->seat == SEAT_PENDING || hub->seat == SEAT_HELD || hub->seat == SEAT_WAIT;
 
 	return (struct role_record){hub->epoch, leased ? hub->reign_ms : 0};
 }
@@ -281,9 +289,9 @@ static void save(struct role_hub *hub, struct out *out)
 	hub->retry_ns = MOMENT_NEVER;
 	hub->tried = wanted_record(hub);
 	out_tell(out, OUT_OWNER,
-		 &(struct message){.kind = ROLE_PERSIST,
-				   .number = {hub->tried.epoch, hub->tried.lease_ms,
-					      ++hub->request}});
+		 &(struct message){
+			 .kind = ROLE_PERSIST,
+			 .number = {hub->tried.epoch, hub->tried.lease_ms, ++hub->request}});
 }
 
 /* Says once that the disk refuses, and once that it takes again. */
@@ -340,7 +348,7 @@ static void announce(struct role_hub *hub, struct out *out)
 	say_line(hub, hub->principal, ROLE_LINE_PRINCIPAL, out);
 }
 
-/* A lease that has run out frees the place. Whoever held it goes behind everybody until it beats. */
+/* A lease that ran out frees the place. Whoever held it goes behind everybody until it beats. */
 static void expire(struct role_hub *hub, struct out *out)
 {
 	uint32_t m = hub->principal;
@@ -399,7 +407,7 @@ static void name(struct role_hub *hub, uint32_t m, const struct message *message
 	say_line(hub, m, ROLE_LINE_SECONDAIRE, out);
 }
 
-/* The answer goes out before anything it brings about: a client counts it for what it was before. */
+/* The answer goes out before what it brings about: a client counts it for what it was before. */
 static void beat(struct role_hub *hub, uint32_t m, uint64_t n, struct out *out)
 {
 	struct role_member *self = &hub->member[m];

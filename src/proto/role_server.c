@@ -1,5 +1,5 @@
-/* Role, the server's side: docs/protocols/role.md. Who is principal is the hub's to say; this machine
- * turns its messages into words and lines.
+/* Role, the server's side: docs/protocols/role.md. Who is principal is the hub's to say; this
+ * machine turns its messages into words and lines.
  *
  *   client                                  server (hub)
  *     │ ───────────── connects ───────────────► │  JOIN
@@ -13,12 +13,15 @@
  *     │ ── bye\n ─────────────────────────────► │  BYE
  *
  * States: plain until ROLE/1, structured from then on. An empty line is nothing in either (somebody
- * pressed Enter); any other line that is not understood is refused with a reason, and that is the end.
+ * pressed Enter); any other line that is not understood is refused with a reason, and that is the
+ * end.
  *
  * Limits: a line has ROLE_LINE_BYTES with its LF. A CR before it is let pass. */
 #include "proto/role.h"
 
 #include <inttypes.h>
+
+#define N_(s) s
 
 struct role_server {
 	const struct role_settings *settings;
@@ -35,7 +38,7 @@ static const struct option role_options[] = {
 	 .offset = offsetof(struct role_settings, eol),
 	 .fallback = "none",
 	 .choices = "none lf",
-	 .help = "what ends the word that a client gets on connect"},
+	 .help = N_("what ends the word that a client gets on connect")},
 	{.name = "lease",
 	 .type = OPTION_DURATION,
 	 .argument = "DUR",
@@ -43,7 +46,7 @@ static const struct option role_options[] = {
 	 .fallback = "3s",
 	 .least = ROLE_LEASE_LEAST_MS,
 	 .most = ROLE_LEASE_MOST_MS,
-	 .help = "how long a structured principal stays so without a beat"},
+	 .help = N_("how long a structured principal stays so without a beat")},
 	OPTION_END,
 };
 
@@ -60,8 +63,7 @@ static struct event *role_event(struct role_server *r, enum event_level level, c
 
 static void tell_hub(struct out *out, enum role_kind kind, uint64_t number, struct bytes body)
 {
-	out_tell(out, OUT_HUB,
-		 &(struct message){.kind = kind, .number = {number}, .body = body});
+	out_tell(out, OUT_HUB, &(struct message){.kind = kind, .number = {number}, .body = body});
 }
 
 static void role_open(void *m, const struct peer *peer, struct out *out, const struct moment *now)
@@ -73,8 +75,8 @@ static void role_open(void *m, const struct peer *peer, struct out *out, const s
 	tell_hub(out, ROLE_JOIN, 0, (struct bytes){0});
 }
 
-/* The end with a reason. The hub knows at once: a structured principal that talks nonsense keeps its
- * lease, everybody else gives the place back. */
+/* The end with a reason. The hub knows at once: a structured principal that talks nonsense keeps
+ * its lease, everybody else gives the place back. */
 static void refuse(struct role_server *r, const char *why, struct out *out,
 		   const struct moment *now)
 {
@@ -199,8 +201,10 @@ static void say_line(struct role_server *r, const struct message *message, struc
 	const uint64_t *n = message->number;
 	struct event *e = role_event(r, EVENT_INFO, "role.change", out, now);
 
-	out_printf(out, "\nrole %s epoch=%" PRIu64 " position=%" PRIu64 " members=%" PRIu64
-			" lease=%" PRIu64 "\n", role, n[0], n[1], n[2], n[3]);
+	out_printf(out,
+		   "\nrole %s epoch=%" PRIu64 " position=%" PRIu64 " members=%" PRIu64
+		   " lease=%" PRIu64 "\n",
+		   role, n[0], n[1], n[2], n[3]);
 	event_string(e, "role", role);
 	event_bool(e, "structured", true);
 	event_uint(e, "epoch", n[0]);

@@ -28,7 +28,7 @@ enum {
 	TELNET_IAC = 255,
 };
 
-/* Whether a byte of the text is shown; the NUL after CR is not (RFC 854, "the printer and keyboard"). */
+/* Whether a byte of the text is shown; the NUL after CR is not (RFC 854, page 11). */
 static bool telnet_text(struct telnet *t, uint8_t byte)
 {
 	bool shown = !(t->got_cr && byte == '\0');
@@ -65,8 +65,8 @@ static size_t telnet_refuse(struct telnet *t, uint8_t option, uint8_t *reply)
 	return 3;
 }
 
-/* A byte within a subnegotiation. One that runs too long was no subnegotiation, or its end was lost:
- * what follows is text again. */
+/* A byte within a subnegotiation. One that runs too long was no subnegotiation, or its end was
+ * lost: what follows is text again. */
 static void telnet_sub(struct telnet *t, uint8_t byte)
 {
 	if (++t->skipped == TELNET_SUBNEGOTIATION_BYTES)
@@ -75,7 +75,7 @@ static void telnet_sub(struct telnet *t, uint8_t byte)
 		t->state = byte == TELNET_IAC ? TELNET_SUB_COMMAND : TELNET_SUB;
 }
 
-/* After IAC in a subnegotiation: anything but the doubled IAC and SE means that SE was forgotten. */
+/* After IAC in a subnegotiation: all but the doubled IAC and SE mean that SE was forgotten. */
 static void telnet_sub_command(struct telnet *t, uint8_t byte)
 {
 	if (byte == TELNET_IAC)

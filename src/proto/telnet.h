@@ -25,15 +25,14 @@ struct telnet_made {
 
 /* A zeroed struct telnet is ready. It may be copied and dropped at any time.
  *
- * Takes all of `in`, received and cut anywhere: what is for the user goes to `data` (at least in.len
- * bytes), what is to be sent back to `reply` (at least in.len + 2 bytes; not to be passed through
- * telnet_send). CR NUL becomes CR; CR LF stays. */
-struct telnet_made telnet_receive(struct telnet *t, struct bytes in, uint8_t *data,
-				  uint8_t *reply);
+ * Takes all of `in`, received and cut anywhere: what is for the user goes to `data` (at least
+ * in.len bytes), what is to be sent back to `reply` (at least in.len + 2 bytes; not to be passed
+ * through telnet_send). CR NUL becomes CR; CR LF stays. */
+struct telnet_made telnet_receive(struct telnet *t, struct bytes in, uint8_t *data, uint8_t *reply);
 
-/* Takes all of `in`, typed or read, cut anywhere, and writes to `data` (at least 2 * in.len + 1 bytes)
- * what is to be sent: 255 doubled, LF as CR LF (CR LF as it is), any other CR as CR NUL. Returns how
- * many bytes that is. */
+/* Takes all of `in`, typed or read, cut anywhere, and writes to `data` (at least 2 * in.len + 1
+ * bytes) what is to be sent: 255 doubled, LF as CR LF (CR LF as it is), any other CR as CR NUL.
+ * Returns how many bytes that is. */
 size_t telnet_send(struct telnet *t, struct bytes in, uint8_t *data);
 
 #endif

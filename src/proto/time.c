@@ -6,8 +6,8 @@
  *
  * The count of 32 bits wraps at 2036-02-07T06:28:16Z. From then on the server answers the seconds
  * modulo 2^32, 0 in that second, as RFC 868's field allows nothing else; the same for a clock set
- * before 1900. A client resolves that by taking the time nearest to its own clock, so the two agree as
- * long as their clocks are within 68 years. */
+ * before 1900. A client resolves that by taking the time nearest to its own clock, so the two agree
+ * as long as their clocks are within 68 years. */
 #include "proto/time.h"
 
 enum { TIME_BYTES = 4 };

@@ -12,8 +12,9 @@
  *     8   wall:8                               µs since 1970        only before the first of 0 to 5
  *     9   seed:8 x 2                           peer.seed            only before the first of 0 to 5
  *
- * Numbers are little-endian; an op is taken modulo ten, and what the input lacks is zero. A list whose
- * first verb is a datagram is a socket's, any other a connection's. seeds.py writes and shows such lists.
+ * Numbers are little-endian; an op is taken modulo ten, and what the input lacks is zero. A list
+ * whose first verb is a datagram is a socket's, any other a connection's. seeds.py writes and shows
+ * such lists.
  *
  * The driver watches the rules of machine.h. Unless the machine is `chunk`, a second one is fed the
  * same in small pieces, and must say the same and end the same. */
@@ -23,7 +24,7 @@
 #include <stdlib.h>
 
 #define MACHINE_NAME_OF(name) name##_machine
-#define MACHINE_NAME(name) MACHINE_NAME_OF(name)
+#define MACHINE_NAME(name)    MACHINE_NAME_OF(name)
 
 extern const struct machine MACHINE_NAME(MACHINE);
 
@@ -91,8 +92,9 @@ static void compare(struct input *in)
 	check(&in->cut);
 	if (in->twice && (!bytes_equal(in->whole.output, in->cut.output) ||
 			  in->whole.ended != in->cut.ended || in->whole.why != in->cut.why)) {
-		fprintf(stderr, "output depends on how input was cut: %zu bytes, end %d, why %d;"
-				" cut: %zu bytes, end %d, why %d\n",
+		fprintf(stderr,
+			"output depends on how input was cut: %zu bytes, end %d, why %d;"
+			" cut: %zu bytes, end %d, why %d\n",
 			in->whole.output.len, in->whole.ended, in->whole.why, in->cut.output.len,
 			in->cut.ended, in->cut.why);
 		abort();

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Vectors into inputs for the fuzz targets (fuzz_machine.c), and such an input back into a vector.
 
-    seeds.py FOLDER FILE.txt...   every case into FOLDER/MACHINE/FILE-LINE
+    seeds.py FOLDER FILE.txt...   every case into FOLDER/MACHINE/FILE-LINE, listed
     seeds.py --show INPUT         what a crash did, in the words of a vector file
 """
 
@@ -120,6 +120,7 @@ def write(folder, paths):
             name = f"{os.path.basename(path).split('.')[0]}-{case.line}"
             with open(os.path.join(target, name), "wb") as seed:
                 seed.write(case.input)
+            print(f"{case.machine}/{name}")
 
 
 def escaped(data):

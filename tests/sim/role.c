@@ -1,18 +1,19 @@
-/* Role over the simulated wire (SPEC 7): a server with its hub and its record on disk, clients that are
- * structured or plain, and random misfortune: partitions of one direction or both, stopped and suspended
- * hosts, power cuts, kill -9, resets, a disk that fails, leases that change over a restart, clocks that
- * drift (by up to 0.1 %, at times by 0.49 %). Checked at every step, each from its own seed:
+/* Role over the simulated wire (SPEC 7): a server with its hub and its record on disk, clients that
+ * are structured or plain, and random misfortune: partitions of one direction or both, stopped and
+ * suspended hosts, power cuts, kill -9, resets, a disk that fails, leases that change over a
+ * restart, clocks that drift (by up to 0.1 %, at times by 0.49 %). Checked at every step, each from
+ * its own seed:
  *
- *  - leases: at no instant do two reigns stand, as those who hold them see it on their own clocks, even
- *    when they go on after their connection broke;
- *  - epochs: each structured promotion that is announced has a greater one than all before, restarts
- *    included;
+ *  - leases: at no instant do two reigns stand, as those who hold them see it on their own clocks,
+ *    even when they go on after their connection broke;
+ *  - epochs: each structured promotion that is announced has a greater one than all before,
+ *    restarts included;
  *  - record: when it is announced the disk holds that epoch and that lease;
  *  - words: a plain client hears `principal`, `secondaire`, or `secondaireprincipal`, nothing else;
  *  - life: once all is healed there is one principal, and it knows.
  *
- * The last tests break a rule on purpose, and the checks must see it. SEED=N in the environment runs that
- * scenario alone, with its story on stderr. */
+ * The last tests break a rule on purpose, and the checks must see it. SEED=N in the environment
+ * runs that scenario alone, with its story on stderr. */
 #include "proto/role_hub.h"
 #include "wire.h"
 
@@ -26,7 +27,7 @@
 enum { SCENARIOS = 1500, CLIENTS_MOST = 6, CAPACITY = 64, REIGNS_MOST = 4096 };
 
 #define STORM_NS (60 * MOMENT_S)
-#define CALM_NS (60 * MOMENT_S)
+#define CALM_NS  (60 * MOMENT_S)
 
 /* The rules that a test may break. */
 struct broken {
@@ -50,10 +51,10 @@ struct server {
 	bool up, disk_ok;
 	char disk[ROLE_RECORD_BYTES];
 	size_t disk_len;
-	uint64_t deadline;              /* number of the one that counts */
+	uint64_t deadline; /* number of the one that counts */
 	struct role_record writing;
 	uint64_t request;
-	uint64_t seen_ns;               /* the clock as of the last call that was no beat */
+	uint64_t seen_ns; /* the clock as of the last call that was no beat */
 	uint64_t heal_ns;
 };
 
@@ -75,7 +76,7 @@ struct world {
 	struct server server;
 	struct client client[CLIENTS_MOST];
 	unsigned clients;
-	uint64_t announced;             /* greatest epoch that was */
+	uint64_t announced; /* greatest epoch that was */
 	struct reign reign[REIGNS_MOST];
 	unsigned reigns;
 	unsigned wrong_leases, wrong_epochs, wrong_records, wrong_words, wrong_life;
@@ -243,9 +244,8 @@ static void hub_apply(struct world *x)
 		s->deadline++;
 		due_ns = wire_host_true_ns(s->host, hub_out.deadline_ns);
 		if (due_ns != MOMENT_NEVER)
-			wire_after(s->host,
-				   due_ns > wire_now(x->w) ? due_ns - wire_now(x->w) : 0, hub_due,
-				   x, s->deadline);
+			wire_after(s->host, due_ns > wire_now(x->w) ? due_ns - wire_now(x->w) : 0,
+				   hub_due, x, s->deadline);
 	}
 	if (!asked)
 		return;
@@ -338,7 +338,8 @@ static void client_retry(struct client *c)
 {
 	struct wire *w = c->world->w;
 
-	wire_after(c->host, wire_between(w, 50 * MOMENT_MS, 1500 * MOMENT_MS), client_connect, c, 0);
+	wire_after(c->host, wire_between(w, 50 * MOMENT_MS, 1500 * MOMENT_MS), client_connect, c,
+		   0);
 }
 
 static void client_told(struct wire_end *e, uint64_t to, const struct message *message)
@@ -634,8 +635,8 @@ static void clients_start(struct world *x)
 		c->plain = wire_chance(x->w, 20);
 		c->heal_ns = MOMENT_NEVER;
 		snprintf(c->name, sizeof c->name, "%s%u", c->plain ? "plain" : "c", i);
-		c->settings = (struct role_client_settings){
-			.name = c->name, .priority = wire_between(x->w, 0, 2)};
+		c->settings = (struct role_client_settings){.name = c->name,
+							    .priority = wire_between(x->w, 0, 2)};
 		c->host = wire_host_add(x->w, drift(x));
 		client_retry(c);
 	}
@@ -673,7 +674,8 @@ static void end_scenario(struct world *x)
 
 static unsigned all_wrong(const struct world *x)
 {
-	return x->wrong_leases + x->wrong_epochs + x->wrong_records + x->wrong_words + x->wrong_life;
+	return x->wrong_leases + x->wrong_epochs + x->wrong_records + x->wrong_words +
+	       x->wrong_life;
 }
 
 static void test_misfortunes(void **state)

@@ -1,8 +1,8 @@
 /* The simulated wire: time, chance and hosts. See wire.h; wire_end.c has the connections.
  *
- * What happens is a heap of events by (time, order); an event of a host that does not run is put aside
- * and comes back when it does. Nothing is called from within a call: whatever a machine or a holder does
- * only adds events. */
+ * What happens is a heap of events by (time, order); an event of a host that does not run is put
+ * aside and comes back when it does. Nothing is called from within a call: whatever a machine or a
+ * holder does only adds events. */
 #include "wire_parts.h"
 
 #include <assert.h>
@@ -78,7 +78,7 @@ static struct wire_event heap_pop(struct wire_heap *h)
 }
 
 void wire_at(struct wire *w, struct wire_host *host, uint64_t at_ns,
-	       void (*run)(void *context, uint64_t number), void *context, uint64_t number)
+	     void (*run)(void *context, uint64_t number), void *context, uint64_t number)
 {
 	heap_push(&w->heap, (struct wire_event){.at_ns = at_ns,
 						.order = ++w->events,
@@ -118,9 +118,16 @@ uint64_t wire_now(const struct wire *w)
 
 /* Clocks. */
 
+/* What the clock gained or lost by a true time. */
+static int64_t drift_ns(const struct wire_host *h, uint64_t true_ns)
+{
+	return (int64_t)(true_ns / 1000000) * h->drift_ppm +
+	       (int64_t)(true_ns % 1000000) * h->drift_ppm / 1000000;
+}
+
 static uint64_t clock_of(const struct wire_host *h, uint64_t true_ns)
 {
-	return h->offset_ns + true_ns + (uint64_t)((__int128)true_ns * h->drift_ppm / 1000000);
+	return h->offset_ns + true_ns + (uint64_t)drift_ns(h, true_ns);
 }
 
 struct moment wire_host_moment(const struct wire_host *h)
@@ -131,14 +138,18 @@ struct moment wire_host_moment(const struct wire_host *h)
 
 uint64_t wire_host_true_ns(const struct wire_host *h, uint64_t boot_ns)
 {
-	uint64_t true_ns;
+	uint64_t true_ns, before = 0;
 
 	if (boot_ns == MOMENT_NEVER)
 		return MOMENT_NEVER;
 	if (boot_ns <= h->offset_ns)
 		return 0;
-	true_ns = (uint64_t)((__int128)(boot_ns - h->offset_ns) * 1000000 /
-			     (1000000 + h->drift_ppm));
+	true_ns = boot_ns - h->offset_ns;
+	/* The drift is small, so each round brings it much nearer. */
+	for (unsigned i = 0; i < 60 && true_ns != before; i++) {
+		before = true_ns;
+		true_ns = boot_ns - h->offset_ns - (uint64_t)drift_ns(h, true_ns);
+	}
 	while (true_ns > 0 && clock_of(h, true_ns - 1) >= boot_ns)
 		true_ns--;
 	while (clock_of(h, true_ns) < boot_ns)
@@ -174,7 +185,7 @@ void wire_block(struct wire *w, struct wire_host *from, struct wire_host *to, bo
 		wire_ends_look_again(w);
 }
 
-/* Whoever wakes finds timers that are due and bytes that came; which it looks at first is chance. */
+/* Whoever wakes finds timers due and bytes that came; which it looks at first is chance. */
 void wire_host_set(struct wire_host *h, enum wire_host_state state)
 {
 	h->state = state;

@@ -5,14 +5,14 @@
  *   machine ──► cuts, delay, blocked? ──► held ──► machine
  *   machine ◄── held ◄── blocked? delay, cuts ◄──  machine
  *
- * A stream keeps its order and loses nothing while its connection lives, as TCP does: what cannot pass
- * waits. It is cut anywhere and delayed at random in each direction. A connection on which nothing
- * passes for longer than the end's patience ends there with ERR_TIMEOUT (keepalive, TCP_USER_TIMEOUT);
- * a reset or an end of stream that cannot pass is found out later. Holders' rules are those of
- * proto/machine.h.
+ * A stream keeps its order and loses nothing while its connection lives, as TCP does: what cannot
+ * pass waits. It is cut anywhere and delayed at random in each direction. A connection on which
+ * nothing passes for longer than the end's patience ends there with ERR_TIMEOUT (keepalive,
+ * TCP_USER_TIMEOUT); a reset or an end of stream that cannot pass is found out later. Holders'
+ * rules are those of proto/machine.h.
  *
- * Time is in nanoseconds from 0. A host's clock (CLOCK_BOOTTIME) starts anywhere, drifts, and runs while
- * the host is suspended. Everything with the same seed and the same calls happens the same.
+ * Time is in nanoseconds from 0. A host's clock (CLOCK_BOOTTIME) starts anywhere, drifts, and runs
+ * while the host is suspended. Everything with the same seed and the same calls happens the same.
  *
  * Memory that runs out aborts the test. */
 #ifndef TESTS_SIM_WIRE_H
@@ -53,20 +53,20 @@ void wire_host_set(struct wire_host *h, enum wire_host_state state);
 enum wire_host_state wire_host_get(const struct wire_host *h);
 
 /* Every connection end on it is gone at once and no callback comes; its timers are forgotten. When
- * `loudly` its kernel resets the connections (kill -9), else it does not (power cut). The host may be
- * used again at once. */
+ * `loudly` its kernel resets the connections (kill -9), else it does not (power cut). The host may
+ * be used again at once. */
 void wire_host_kill(struct wire_host *h, bool loudly);
 
 /* Nothing passes from one host to another until unblocked. One direction only. */
 void wire_block(struct wire *w, struct wire_host *from, struct wire_host *to, bool blocked);
 
-/* Calls `due` on the host after `delay_ns` of true time; later when it does not run then, never when it
- * was killed in between. */
+/* Calls `due` on the host after `delay_ns` of true time; later when it does not run then, never
+ * when it was killed in between. */
 void wire_after(struct wire_host *h, uint64_t delay_ns, void (*due)(void *context, uint64_t number),
 		void *context, uint64_t number);
 
-/* What a holder hears of its machine; each may be NULL. Tells to machines by id are delivered by the
- * wire. Messages and events are valid during the call. */
+/* What a holder hears of its machine; each may be NULL. Tells to machines by id are delivered by
+ * the wire. Messages and events are valid during the call. */
 struct wire_holder {
 	void (*told)(struct wire_end *e, uint64_t to, const struct message *message);
 	void (*event)(struct wire_end *e, const struct event *event);

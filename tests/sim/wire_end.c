@@ -2,7 +2,7 @@
  *
  * A connection is two ends, and each end has a list of packets on their way to the other.
  *
- *   verb ─► apply: packets, tells, deadline ─► arrive: held bytes ─► work: open, feed, eof, close */
+ *   verb ─► apply: packets, tells, deadline ─► arrive: bytes held ─► work: feed, eof, close */
 #include "wire_parts.h"
 
 #include <assert.h>
@@ -10,8 +10,8 @@
 enum { ROOM_BYTES = 65536, ROUNDS_MOST = 1000 };
 
 #define PATIENCE_NS (10 * MOMENT_S)
-#define WATCH_NS MOMENT_S
-#define LINGER_NS (2 * MOMENT_S)
+#define WATCH_NS    MOMENT_S
+#define LINGER_NS   (2 * MOMENT_S)
 
 enum packet_kind { PACKET_DATA, PACKET_END, PACKET_RESET };
 
@@ -39,12 +39,12 @@ struct wire_end {
 	struct buffer in, received;
 	struct packet *first, **last; /* on their way to the peer */
 	uint64_t last_due_ns, delay_most_ns, patience_ns;
-	uint64_t silent_since_ns;     /* nothing passes; MOMENT_NEVER: it does */
+	uint64_t silent_since_ns; /* nothing passes; MOMENT_NEVER: it does */
 	uint64_t ended_ns;
-	uint64_t timer;               /* number of the deadline that counts */
+	uint64_t timer; /* number of the deadline that counts */
 	bool opened, ended, closed;
 	bool end_arrived, eof_told;
-	int broken;                   /* the ERR_ that the kernel will report, or 0 */
+	int broken; /* the ERR_ that the kernel will report, or 0 */
 };
 
 static void work(void *context, uint64_t number);
@@ -401,10 +401,11 @@ void wire_tell_id(struct wire *w, uint64_t id, const struct message *message)
 
 /* Making and unmaking. */
 
-static struct address address_of(const struct wire_host *h, uint16_t port)
+static struct address address_of(const struct wire_host *h, uint64_t port)
 {
-	return (struct address){
-		.family = ADDRESS_V4, .ip = {10, 0, 0, (uint8_t)(h->index + 1)}, .port = port};
+	return (struct address){.family = ADDRESS_V4,
+				.ip = {10, 0, 0, (uint8_t)(h->index + 1)},
+				.port = (uint16_t)port};
 }
 
 static struct wire_end *make_end(struct wire *w, const struct wire_plan *plan)
@@ -448,7 +449,7 @@ struct wire_end *wire_connect(struct wire *w, const struct wire_plan *connecting
 	s = make_end(w, accepting);
 	c->peer = s;
 	s->peer = c;
-	c->about.local = s->about.remote = address_of(c->host, (uint16_t)(40000 + c->about.id % 20000));
+	c->about.local = s->about.remote = address_of(c->host, 40000 + c->about.id % 20000);
 	c->about.remote = s->about.local = address_of(s->host, 9000);
 	wire_at(w, s->host, w->now_ns + delay(c), work, s, 0);
 	wire_at(w, c->host, w->now_ns + delay(c) + delay(s), work, c, 0);

@@ -50,7 +50,7 @@ static inline void *wire_must(void *p)
 	return p;
 }
 
-/* Calls `run` at `at_ns`: when `host` runs and if it was not killed, or whatever befalls it (NULL). */
+/* Calls `run` at `at_ns` if `host` was not killed, once it runs; NULL: whatever befalls. */
 void wire_at(struct wire *w, struct wire_host *host, uint64_t at_ns,
 	     void (*run)(void *context, uint64_t number), void *context, uint64_t number);
 

@@ -1,3 +1,4 @@
+/* Addresses against inet_ntop(3) and inet_pton(3), and the examples of RFC 5952. */
 #include "base/address.h"
 #include "base/err.h"
 

@@ -1,3 +1,4 @@
+/* Views of bytes, the empty ones with a NULL pointer among them. */
 #include "base/bytes.h"
 
 #include <setjmp.h>

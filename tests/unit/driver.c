@@ -152,8 +152,7 @@ static void tick_again(void *m, struct out *out, const struct moment *now)
 	out_deadline(out, now->boot_ns + MOMENT_S);
 }
 
-static void open_later(void *m, const struct peer *peer, struct out *out,
-		       const struct moment *now)
+static void open_later(void *m, const struct peer *peer, struct out *out, const struct moment *now)
 {
 	out_deadline(out, now->boot_ns + MOMENT_S);
 }

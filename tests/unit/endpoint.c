@@ -139,7 +139,8 @@ static void test_peer_words(void **state)
 	assert_int_equal(endpoint_parse_peer_words("host", "0", false, &e), ERR_RANGE);
 	assert_int_equal(endpoint_parse_peer_words("host", "65536", false, &e), ERR_RANGE);
 	assert_int_equal(endpoint_parse_peer_words("host", "", false, &e), ERR_SYNTAX);
-	assert_int_equal(endpoint_parse_peer_words("host", "nosuchservice", false, &e), ERR_NO_NAME);
+	assert_int_equal(endpoint_parse_peer_words("host", "nosuchservice", false, &e),
+			 ERR_NO_NAME);
 }
 
 /* The system's table decides; where it has no echo there is nothing to compare with. */

@@ -1,3 +1,4 @@
+/* The table of errors. */
 #include "base/err.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* Events as JSON and as lines, and what happens when they are full. */
 #include "base/event.h"
 
 #include <locale.h>
@@ -122,13 +123,15 @@ static void cut_text(void **state)
 	struct event e = fresh();
 
 	memset(filler, 'a', sizeof(filler));
-	event_text(&e, "filler", bytes_of(filler, sizeof(filler) - 2));
+	event_text(&e, "filler", bytes_of(filler, sizeof(filler) - 3));
 	assert_false(e.cut);
 	event_string(&e, "cut", "é€");
 	assert_true(e.cut);
 	assert_true(bytes_equal(event_field_text(&e, event_find(&e, "cut")), BYTES_LITERAL("é")));
-	event_string(&e, "none", "b");
-	assert_int_equal(event_field_text(&e, event_find(&e, "none")).len, 0);
+	event_string(&e, "last", "b");
+	assert_int_equal(event_field_text(&e, event_find(&e, "last")).len, 1);
+	event_string(&e, "nothing", "c");
+	assert_int_equal(event_field_text(&e, event_find(&e, "nothing")).len, 0);
 	assert_int_equal(e.text_len, EVENT_TEXT_BYTES);
 }
 

@@ -1,6 +1,6 @@
-/* The client of guess against servers of every dialect (tests/dialect.h): every secret, and what the
- * server says cut at every place, with a pause that a slow network makes. It must win, in no more tries
- * than bisection takes, and never send two numbers at once. */
+/* The client of guess against servers of every dialect (tests/dialect.h): every secret, and what
+ * the server says cut at every place, with a pause that a slow network makes. It must win, in no
+ * more tries than bisection takes, and never send two numbers at once. */
 #include "proto/guess.h"
 
 #include "dialect.h"
@@ -14,8 +14,8 @@
 
 enum {
 	MAX = 31,
-	CUTS_MOST = 48,        /* longer than any but the longest text of a dialect */
-	PAUSE_MS = 150,        /* between two pieces, less than what ends a reply */
+	CUTS_MOST = 48, /* longer than any but the longest text of a dialect */
+	PAUSE_MS = 150, /* between two pieces, less than what ends a reply */
 	BYTE_PAUSE_MS = 5,
 	GAME_MOST_MS = 300000,
 };
@@ -117,7 +117,8 @@ static void person_says(struct game *g)
 	struct text number = TEXT_OVER(digits);
 
 	text_printf(&number, "%u", (unsigned)(g->low + g->high) / 2);
-	driver_tell(&g->client, &(struct message){.kind = GUESS_NUMBER, .body = text_bytes(&number)});
+	driver_tell(&g->client,
+		    &(struct message){.kind = GUESS_NUMBER, .body = text_bytes(&number)});
 }
 
 static void game_step(struct game *g)

@@ -48,7 +48,7 @@ static void test_datagrams_of_every_size(void **state)
 
 	memset(binary, 0xff, sizeof binary);
 	for (size_t i = 0; i < sizeof text; i++)
-		text[i] = (uint8_t)"\xf0\x9f\x98\x80"[i % 4];
+		text[i] = (uint8_t) "\xf0\x9f\x98\x80"[i % 4];
 	for (size_t len = 1; len <= sizeof binary; len += len < 6000 ? 1 : 997) {
 		expect_whole(bytes_of(binary, len), false);
 		expect_whole(bytes_of(text, len - len % 4), true);

@@ -1,3 +1,4 @@
+/* Dates against gmtime_r(3), RFC 3339, and the clocks. */
 #include "base/moment.h"
 
 #include <setjmp.h>

@@ -165,7 +165,8 @@ static void test_reverse(void **state)
 
 	if (!private_here())
 		skip();
-	private_resolver("192.0.2.9 main.test second.test\n2001:db8::9 six.test\n", nobody, "files");
+	private_resolver("192.0.2.9 main.test second.test\n2001:db8::9 six.test\n", nobody,
+			 "files");
 	assert_int_equal(name_reverse(&a, name, sizeof(name)), 0);
 	assert_string_equal(name, "main.test");
 	assert_int_equal(name_reverse_all(&a, &names), 0);
@@ -250,7 +251,8 @@ static void test_asks(void **state)
 /* A name server that never reads. Closed by the caller. */
 static int be_silent(void)
 {
-	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(53),
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(53),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 

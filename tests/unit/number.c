@@ -1,3 +1,4 @@
+/* Numbers, durations and sizes: what is taken, what is refused and as what. */
 #include "base/number.h"
 #include "base/err.h"
 

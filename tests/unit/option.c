@@ -1,3 +1,4 @@
+/* Settings from text, by table. */
 #include "base/option.h"
 #include "base/err.h"
 
@@ -167,6 +168,8 @@ static void find(void **state)
 
 static void nearest(void **state)
 {
+	static const struct option short_names[] = {{.name = "q"}, OPTION_END};
+
 	assert_string_equal(option_nearest(table, "tesre"), "terse");
 	assert_string_equal(option_nearest(table, "rot"), "root");
 	assert_string_equal(option_nearest(table, "max-connections"), "max_connections");
@@ -175,6 +178,7 @@ static void nearest(void **state)
 	assert_null(option_nearest(table, "x"));
 	assert_null(option_nearest(table, ""));
 	assert_null(option_nearest(table, "certificate"));
+	assert_null(option_nearest(short_names, "x"));
 	assert_null(option_nearest(NULL, "terse"));
 }
 

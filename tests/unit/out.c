@@ -1,3 +1,4 @@
+/* Effects: gathered, joined, refused whole. */
 #include "proto/out.h"
 #include "base/err.h"
 
@@ -162,6 +163,8 @@ static void files(void **state)
 	assert_int_equal(out->segment[0].handle, 7);
 	assert_true(out->segment[0].offset == 1ull << 40);
 	assert_true(out->segment[0].len == 1ull << 41);
+	assert_true(out_printf(out, "behind the file"));
+	assert_int_equal(out->segments, 2);
 }
 
 static void tells(void **state)
@@ -184,6 +187,24 @@ static void tells(void **state)
 	assert_false(out_tell(out, 99, &m));
 	assert_true(out->tight);
 	assert_int_equal(out->tell[OUT_TELLS - 1].to, 99);
+}
+
+static void messages_fit_or_not(void **state)
+{
+	struct moment now = {0};
+	struct message m = {0};
+	struct out *out = fresh(100);
+
+	assert_true(out_fits_messages(out, OUT_TELLS, OUT_EVENTS));
+	out_tell(out, OUT_HUB, &m);
+	out_event(out, &now, EVENT_INFO, "test.kept");
+	assert_true(out_fits_messages(out, OUT_TELLS - 1, OUT_EVENTS - 1));
+	assert_false(out->tight);
+	assert_false(out_fits_messages(out, OUT_TELLS, 0));
+	assert_true(out->tight);
+	out->tight = false;
+	assert_false(out_fits_messages(out, 0, OUT_EVENTS));
+	assert_true(out->tight);
 }
 
 static void tell_without_copy_space(void **state)
@@ -215,6 +236,9 @@ static void ends(void **state)
 {
 	struct out *out = fresh(100);
 
+	assert_false(out->more);
+	out_more(out);
+	assert_true(out->more);
 	out_end(out);
 	assert_true(out->end);
 	out_abort(out, ERR_PROTOCOL);
@@ -266,6 +290,7 @@ int main(void)
 		cmocka_unit_test(room_ends_at_nothing),
 		cmocka_unit_test(files),
 		cmocka_unit_test(tells),
+		cmocka_unit_test(messages_fit_or_not),
 		cmocka_unit_test(tell_without_copy_space),
 		cmocka_unit_test(tell_between_copies),
 		cmocka_unit_test(ends),

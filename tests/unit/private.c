@@ -107,7 +107,8 @@ bool private_run(const char *command)
 {
 	char line[512];
 
-	snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; { %s; } >/dev/null 2>&1", command);
+	snprintf(line, sizeof(line), "PATH=$PATH:/usr/sbin:/sbin; { %s; } >/dev/null 2>&1",
+		 command);
 	return system(line) == 0;
 }
 

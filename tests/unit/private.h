@@ -1,5 +1,5 @@
-/* A test program of its own network: a network and mount namespace in which only loopback is up, and
- * /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf are ours to write. */
+/* A test program of its own network: a network and mount namespace in which only loopback is up,
+ * and /etc/hosts, /etc/resolv.conf and /etc/nsswitch.conf are ours to write. */
 #ifndef TESTS_UNIT_PRIVATE_H
 #define TESTS_UNIT_PRIVATE_H
 

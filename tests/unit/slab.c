@@ -1,3 +1,4 @@
+/* Objects in chunks: zeroed, apart from each other, given back to the system. */
 #include "base/slab.h"
 
 #include <setjmp.h>
@@ -7,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -115,17 +118,44 @@ static void spare_is_kept(void **state)
 	slab_end(&s);
 }
 
+static void full_chunk_has_room_again(void **state)
+{
+	struct slab s;
+	void *object = NULL;
+
+	slab_init(&s, 64);
+	for (unsigned i = 0; i < s.per_chunk; i++)
+		object = slab_take(&s);
+	assert_null(s.partial);
+	slab_give(&s, object);
+	assert_null(s.full);
+	assert_ptr_equal(slab_take(&s), object);
+	slab_end(&s);
+}
+
+static bool is_mapped(void *at)
+{
+	unsigned char in_memory;
+	uintptr_t page = (uintptr_t)at & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
+
+	return mincore((void *)page, 1, &in_memory) == 0;
+}
+
 static void end_frees_what_is_taken(void **state)
 {
 	struct slab s;
+	void *first, *last = NULL;
 
 	slab_init(&s, 1000);
-	for (unsigned i = 0; i < 3 * s.per_chunk + 1; i++)
-		assert_non_null(slab_take(&s));
+	first = slab_take(&s);
+	for (unsigned i = 0; i < 3 * s.per_chunk; i++)
+		last = slab_take(&s);
 	assert_non_null(s.full);
 	assert_non_null(s.partial);
+	assert_true(is_mapped(first) && is_mapped(last));
 	slab_end(&s);
 	assert_int_equal(s.taken, 0);
+	assert_false(is_mapped(first) || is_mapped(last));
 }
 
 /* Random takes and gives: every object holds its own pattern until it is given back. */
@@ -164,8 +194,11 @@ static void random_steps(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes),         cmocka_unit_test(memory_goes_back),
-		cmocka_unit_test(spare_is_kept), cmocka_unit_test(end_frees_what_is_taken),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(memory_goes_back),
+		cmocka_unit_test(spare_is_kept),
+		cmocka_unit_test(full_chunk_has_room_again),
+		cmocka_unit_test(end_frees_what_is_taken),
 		cmocka_unit_test(random_steps),
 	};
 

@@ -16,14 +16,13 @@ enum { RANDOM_CHUNKS = 300 };
 extern const struct machine stamp_machine;
 
 /* Reads lines `HEX LITERAL` and exits with 1 at the first literal that is not Python's own. */
-static const char check[] =
-	"exec " PYTHON " -c 'import sys\n"
-	"for line in sys.stdin.buffer:\n"
-	"    data, literal = line.rstrip(b\"\\n\").split(b\" \", 1)\n"
-	"    own = repr(bytes.fromhex(data.decode())).encode()\n"
-	"    if own != literal:\n"
-	"        sys.exit(\"expected %r, got %r\" % (own, literal))\n"
-	"'";
+static const char check[] = "exec " PYTHON " -c 'import sys\n"
+			    "for line in sys.stdin.buffer:\n"
+			    "    data, literal = line.rstrip(b\"\\n\").split(b\" \", 1)\n"
+			    "    own = repr(bytes.fromhex(data.decode())).encode()\n"
+			    "    if own != literal:\n"
+			    "        sys.exit(\"expected %r, got %r\" % (own, literal))\n"
+			    "'";
 
 /* The chunk as the machine shows it goes to Python. */
 static void compare(FILE *python, struct bytes chunk)
@@ -37,7 +36,7 @@ static void compare(FILE *python, struct bytes chunk)
 	driver_feed(&d, chunk);
 	assert_null(d.fault);
 	shown = bytes_first(d.output, sizeof before_literal - 1);
-	assert_true(bytes_equal(shown, BYTES_LITERAL(before_literal)));
+	assert_true(bytes_equal(shown, bytes_of_string(before_literal)));
 	shown = bytes_after(d.output, shown.len);
 	for (size_t i = 0; i < chunk.len; i++)
 		fprintf(python, "%02x", chunk.data[i]);

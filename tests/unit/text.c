@@ -1,3 +1,4 @@
+/* Text that is cut, made visible, and UTF-8 over its whole range. */
 #include "base/text.h"
 
 #include <limits.h>

@@ -1,3 +1,4 @@
+/* The timer wheel by hand and against an array that is searched whole. */
 #include "base/wheel.h"
 
 #include <setjmp.h>

@@ -21,7 +21,7 @@ enum { MANY = 4096, TURN_MS = 100, PATIENCE_S = 20 };
 struct job {
 	struct work_job job; /* first */
 	unsigned number;
-	int gate;            /* waits until this can be read, if not 0 */
+	int gate; /* waits until this can be read, if not 0 */
 	bool fail_if_run;
 	bool ran, done;
 	bool signals_blocked;

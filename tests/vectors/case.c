@@ -1,5 +1,5 @@
-/* Reads vector files: the format stands in case.h. Plain recursive descent over lines; whatever is not
- * understood ends the run, since a vector that is skipped in silence proves nothing. */
+/* Reads vector files: the format stands in case.h. Plain recursive descent over lines; whatever is
+ * not understood ends the run, since a vector that is skipped in silence proves nothing. */
 #include "case.h"
 
 #include "base/number.h"
@@ -248,9 +248,8 @@ static void read_setting(struct reader *r, const char *s)
 		broken(r, "KEY=VALUE expected");
 	struct bytes value = unescaped(r, equals + 1, strlen(equals + 1));
 	c->setting = grow(c->setting, c->settings + 1, sizeof *c->setting);
-	c->setting[c->settings++] = (struct vector_setting){
-		copy_string(s, (size_t)(equals - s)),
-		copy_word(value)};
+	c->setting[c->settings++] = (struct vector_setting){copy_string(s, (size_t)(equals - s)),
+							    copy_word(value)};
 	free((void *)value.data);
 }
 

@@ -258,8 +258,9 @@ static void check_told(struct replay *r, const struct vector_step *step)
 	const struct driver_tell *t = &r->d.tell[r->tell_at++];
 	const struct message *m = &t->message;
 	char buffer[256];
-	snprintf(buffer, sizeof buffer, "to %" PRIu64 ": %u %" PRIu64 " %" PRIu64 " %" PRIu64
-		 " %" PRIu64, t->to, m->kind, m->number[0], m->number[1], m->number[2], m->number[3]);
+	snprintf(buffer, sizeof buffer,
+		 "to %" PRIu64 ": %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, t->to, m->kind,
+		 m->number[0], m->number[1], m->number[2], m->number[3]);
 	if (t->to != step->to || m->kind != step->message.kind ||
 	    memcmp(m->number, step->message.number, sizeof m->number) != 0)
 		fail(r, step->line, "another message", NULL, buffer);
@@ -339,8 +340,12 @@ static void prepare(struct replay *r)
 static bool replay(const char *path, const struct vector_case *c, const struct machine *machine,
 		   enum cuts cuts, uint64_t seed)
 {
-	struct replay r = {.path = path, .c = c, .machine = machine, .cuts = cuts,
-			   .seed = seed, .random = seed};
+	struct replay r = {.path = path,
+			   .c = c,
+			   .machine = machine,
+			   .cuts = cuts,
+			   .seed = seed,
+			   .random = seed};
 	prepare(&r);
 	if (!c->datagrams)
 		driver_open(&r.d);

@@ -1,0 +1,86 @@
+/* What every bare program of the benchmarks needs: a port from the command line, a socket on
+ * 127.0.0.1, a way out. */
+#ifndef BENCH_BARE_H
+#define BENCH_BARE_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BARE_BACKLOG 4096
+
+static inline _Noreturn void bare_die(const char *what)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* `value` unless it is the -1 of a system call. */
+static inline int bare_check(int value, const char *what)
+{
+	if (value < 0)
+		bare_die(what);
+	return value;
+}
+
+static inline struct sockaddr_in bare_address(const char *port)
+{
+	return (struct sockaddr_in){.sin_family = AF_INET,
+				    .sin_port = htons((uint16_t)atoi(port)),
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+/* A TCP listener, or a bound UDP socket; `flags` such as SOCK_NONBLOCK. */
+static inline int bare_listen(const char *port, int type, int flags)
+{
+	struct sockaddr_in address = bare_address(port);
+	int one = 1, fd = bare_check(socket(AF_INET, type | flags, 0), "socket");
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	bare_check(bind(fd, (struct sockaddr *)&address, sizeof address), "bind");
+	if (type == SOCK_STREAM)
+		bare_check(listen(fd, BARE_BACKLOG), "listen");
+	return fd;
+}
+
+static inline int bare_connect(const char *port, int type)
+{
+	struct sockaddr_in address = bare_address(port);
+	int one = 1, fd = bare_check(socket(AF_INET, type, 0), "socket");
+
+	bare_check(connect(fd, (struct sockaddr *)&address, sizeof address), "connect");
+	if (type == SOCK_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	return fd;
+}
+
+/* As many descriptors as the hard limit, or root, allows. */
+static inline void bare_raise_descriptors(void)
+{
+	struct rlimit most = {1 << 20, 1 << 20};
+
+	if (setrlimit(RLIMIT_NOFILE, &most) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &most);
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+}
+
+static inline uint64_t bare_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+#endif

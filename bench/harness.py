@@ -1,0 +1,335 @@
+"""What the claims share: servers and loads on a processor each, the server's processor time and memory
+as the kernel counts them, pairs and their ratio, system calls and instructions a unit of work."""
+
+import contextlib
+import json
+import math
+import os
+import random
+import re
+import resource
+import select
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("BENCH_BUILD", f"{ROOT}/build/release")
+PAIRS = int(os.environ.get("BENCH_PAIRS", "9"))
+SECONDS = float(os.environ.get("BENCH_SECONDS", "1"))
+CPUS = sorted(os.sched_getaffinity(0))
+SERVER_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
+PATIENCE_S = 60
+
+
+class Unavailable(Exception):
+    """A peer, or something to measure it with, that this machine does not have."""
+
+
+def program(name):
+    """One of bench/'s own programs."""
+    path = f"{BUILD}/bench/{name}"
+    if not os.path.exists(path):
+        raise Unavailable(f"{name} was not built")
+    return path
+
+
+def installed(name):
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
+    if not path:
+        raise Unavailable(f"{name} is not installed")
+    return path
+
+
+def spawn(argv, cpu, **more):
+    return subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+                            start_new_session=True, **more)
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.002)
+
+
+def free_port():
+    """A port below those that the kernel gives to clients."""
+    while True:
+        port = random.randrange(20000, 30000)
+        with contextlib.suppress(OSError):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.bind(("127.0.0.1", port))
+            return port
+
+
+def is_bound(port, transport):
+    """Whether somebody listens, by the kernel's table: asking the server would be work for it."""
+    listening = {"tcp": "0A", "udp": "07"}[transport]
+    for table in (transport, transport + "6"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/net/{table}") as lines:
+            for line in lines:
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[3] == listening:
+                    return True
+    return False
+
+
+# Servers
+
+class Spec:
+    """A server to be measured: its name and tuning for the table, its command line for a port."""
+
+    def __init__(self, name, argv, transport="tcp", note="", files=()):
+        self.name, self.argv, self.transport, self.note = name, argv, transport, note
+        self.files = dict(files)  # name: text with {port} and {dir}, written to the server's directory
+
+
+def prise(service, transport="tcp"):
+    if not os.path.exists(f"{BUILD}/prise"):
+        raise Unavailable("prise was not built")
+    return Spec("prise", [f"{BUILD}/prise", "serve", service + "=127.0.0.1:{port}", "-c",
+                          "{dir}/prise.conf"],
+                transport, files={"prise.conf": "loops = 1\n"})
+
+
+def bare(name, transport="tcp", note=""):
+    return Spec(name, [program(name), "{port}"], transport, note)
+
+
+class Server:
+    """A running Spec. Use with `with`."""
+
+    def __init__(self, spec, under=()):
+        self.spec, self.port = spec, free_port()
+        self.directory = tempfile.TemporaryDirectory(prefix="bench-")
+        fill = {"port": self.port, "dir": self.directory.name}
+        for name, text in spec.files.items():
+            with open(f"{self.directory.name}/{name}", "w") as f:
+                f.write(text.replace("{port}", str(self.port)).replace("{dir}",
+                                                                       self.directory.name))
+        environment = {**os.environ, "HOME": self.directory.name,
+                       "XDG_RUNTIME_DIR": self.directory.name,
+                       "XDG_STATE_HOME": self.directory.name,
+                       "XDG_CONFIG_HOME": self.directory.name}
+        self.errors = open(f"{self.directory.name}/stderr", "w+")
+        self.process = spawn([*under, *(a.format(**fill) for a in spec.argv)], SERVER_CPU,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                             stderr=self.errors, env=environment)
+
+    def __enter__(self):
+        try:
+            wait_until(lambda: self.process.poll() is not None or
+                       is_bound(self.port, self.spec.transport), f"{self.spec.name} to listen")
+            if self.process.poll() is not None:
+                self.errors.seek(0)
+                raise Unavailable(f"{self.spec.name} does not start: {self.errors.read()[-300:]}")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Ends it and everything that it started, and returns what it said on stderr."""
+        if not self.errors.closed:
+            started = self.pids()
+            self.process.terminate()
+            try:
+                self.process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            for pid in started[1:]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            self.errors.seek(0)
+            self.said = self.errors.read()
+            self.errors.close()
+            self.directory.cleanup()
+        return self.said
+
+    def pids(self):
+        """Its process and all that descend from it, itself first."""
+        children = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                with contextlib.suppress(OSError), open(f"/proc/{entry}/stat") as f:
+                    parent = f.read().rpartition(")")[2].split()[1]
+                    children.setdefault(int(parent), []).append(int(entry))
+        found = [self.process.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
+    def cpu_ns(self):
+        """Time on a processor, of all its threads, in nanoseconds (schedstat, exact to the switch)."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                        total += int(f.read().split()[0])
+        return total
+
+    def user_bytes(self):
+        """Anonymous memory, shared pages in proportion, of all its processes."""
+        total = 0
+        for pid in self.pids():
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as f:
+                total += 1024 * int(re.search(r"^Pss_Anon: +(\d+)", f.read(), re.M)[1])
+        return total
+
+
+# Loads
+
+class Load:
+    """A load program that prints lines and goes on when it gets one. Use with `with`."""
+
+    def __init__(self, name, *arguments):
+        self.name, self.pending = name, b""
+        self.process = spawn([program(name), *map(str, arguments)], LOAD_CPU,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def line(self):
+        deadline = time.monotonic() + PATIENCE_S + 10 * SECONDS
+        out = self.process.stdout.fileno()
+        while b"\n" not in self.pending:
+            ready, _, _ = select.select([out], [], [], max(0, deadline - time.monotonic()))
+            data = os.read(out, 65536) if ready else b""
+            if not data:
+                raise RuntimeError(f"{self.name} " + ("left" if ready else "hangs"))
+            self.pending += data
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line.decode()
+
+    def go(self):
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.process.kill()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.wait(PATIENCE_S)
+        self.process.stdout.close()
+
+
+def echo_run(server, connections, requests=None):
+    """One run of load_echo: its results, and `cpu_ns`, what the server used for them."""
+    more = [requests] if requests else []
+    with Load("load_echo", server.spec.transport, server.port, connections, SECONDS, *more) as load:
+        load.line()
+        before = server.cpu_ns()
+        load.go()
+        result = json.loads(load.line())
+        result["cpu_ns"] = server.cpu_ns() - before
+    return result
+
+
+def echo_of(spec, connections):
+    with Server(spec) as server:
+        return echo_run(server, connections)
+
+
+def per_cpu_second(result):
+    return result["requests"] / result["cpu_ns"] * 1e9
+
+
+# What a unit of work costs in system calls and instructions: runs of their own, not timed
+
+def system_calls(spec, connections=50, requests=5000):
+    """{name: calls a request} by strace, which is attached once everybody is connected."""
+    with Server(spec) as server, tempfile.TemporaryDirectory() as directory:
+        with Load("load_echo", spec.transport, server.port, connections, SECONDS, requests) as load:
+            load.line()
+            argv = [installed("strace"), "-f", "-c", "-o", f"{directory}/calls"]
+            for pid in server.pids():
+                argv += ["-p", str(pid)]
+            strace = spawn(argv, LOAD_CPU, stderr=subprocess.PIPE)
+            wait_until(lambda: all(is_traced(pid) for pid in server.pids()), "strace")
+            load.go()
+            answered = json.loads(load.line())["requests"]
+            strace.send_signal(signal.SIGINT)
+            strace.communicate(timeout=PATIENCE_S)
+        with open(f"{directory}/calls") as f:
+            return {name: int(calls) / answered for calls, name in
+                    re.findall(r"^ *[\d.]+ +[\d.]+ +\d+ +(\d+) +(?:\d+ +)?(\w+)$", f.read(), re.M)
+                    if name != "total"}
+
+
+def is_traced(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as f:
+        return not re.search(r"^TracerPid:\t0$", f.read(), re.M)
+    return True
+
+
+def calls_text(calls):
+    """`2.02: recvfrom 1.00, sendto 1.00`: what is less than a tenth of a call a unit is not named."""
+    named = ", ".join(f"{name} {n:.2f}" for name, n in
+                      sorted(calls.items(), key=lambda c: (-round(c[1], 2), c[0])) if n >= 0.1)
+    return f"{sum(calls.values()):.2f}: {named}"
+
+
+def user_instructions(spec, connections=50, few=2000, many=12000):
+    """Instructions a request in user space: callgrind's counts of two runs, and their difference."""
+    counts = []
+    for requests in (few, many):
+        server = Server(spec, under=[installed("valgrind"), "--tool=callgrind",
+                                     "--callgrind-out-file=/dev/null"])
+        with server:
+            echo_run(server, connections, requests)
+            said = server.stop()
+        counts.append(int(re.search(rf"=={server.process.pid}== Collected : (\d+)", said)[1]))
+    return (counts[1] - counts[0]) / (many - few)
+
+
+# Pairs
+
+def t_quantile_975(freedom):
+    """Student's t, 97.5 %, by the expansion in the normal quantile (Abramowitz and Stegun 26.7.5)."""
+    z = statistics.NormalDist().inv_cdf(0.975)
+    terms = (z, (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+             (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+             (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160)
+    return sum(term / freedom**i for i, term in enumerate(terms))
+
+
+class Ratio:
+    """Geometric mean of ours over theirs, pair by pair; 95 % by t on the logarithms."""
+
+    def __init__(self, ours, theirs):
+        logs = [math.log(a / b) for a, b in zip(ours, theirs)]
+        mean = statistics.fmean(logs)
+        half = (t_quantile_975(len(logs) - 1) * statistics.stdev(logs) / math.sqrt(len(logs))
+                if len(logs) > 1 else math.inf)
+        self.value, self.low, self.high = (math.exp(x) for x in (mean, mean - half, mean + half))
+
+
+def pairs(ours, theirs, measure):
+    """Measures A B A B ...: two lists."""
+    a, b = [], []
+    for _ in range(PAIRS):
+        a.append(measure(ours))
+        b.append(measure(theirs))
+    return a, b
+
+
+def raise_descriptors():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, PermissionError):
+        hard = max(hard, 65536)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
