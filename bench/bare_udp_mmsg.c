@@ -20,7 +20,8 @@ int main(int argc, char **argv)
 	fd = bare_listen(argv[1], SOCK_DGRAM, 0);
 	for (int i = 0; i < BATCH; i++) {
 		piece[i] = (struct iovec){buffer[i], BUFFER_BYTES};
-		message[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_iov = &piece[i],
+		message[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+						     .msg_iov = &piece[i],
 						     .msg_iovlen = 1,
 						     .msg_namelen = sizeof from[i]};
 	}

@@ -21,7 +21,6 @@ static char *buffer_at(unsigned id)
 	return memory + (size_t)id * BUFFER_BYTES;
 }
 
-/* Seen by the kernel at the end of a turn, all together. */
 static void give_buffer(unsigned id)
 {
 	io_uring_buf_ring_add(buffers, buffer_at(id), BUFFER_BYTES, (unsigned short)id,
@@ -141,7 +140,8 @@ int main(int argc, char **argv)
 		io_uring_buf_ring_advance(buffers, (int)given);
 		given = 0;
 		io_uring_submit_and_wait(&ring, 1);
-		io_uring_for_each_cqe(&ring, head, cqe) {
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
 			completed(cqe);
 			count++;
 		}

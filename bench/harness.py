@@ -1,7 +1,8 @@
-"""What the claims share: servers and loads on a processor each, the server's processor time and memory
-as the kernel counts them, pairs and their ratio, system calls and instructions a unit of work."""
+"""What the claims share: servers and loads on a processor each, the server's processor time and
+memory as the kernel counts them, pairs and their ratio, system calls and instructions a unit."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -16,6 +17,7 @@ import statistics
 import subprocess
 import tempfile
 import time
+import typing
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("BENCH_BUILD", f"{ROOT}/build/release")
@@ -28,6 +30,21 @@ PATIENCE_S = 60
 
 class Unavailable(Exception):
     """A peer, or something to measure it with, that this machine does not have."""
+
+
+@dataclasses.dataclass
+class Claim:
+    """One row of the table: what is measured, against whom, and what is to be reached."""
+    what: str
+    unit: str                 # requests per CPU-second, ns, or bytes
+    ours: typing.Callable     # () -> Spec
+    theirs: typing.Callable
+    measure: typing.Callable  # Spec -> number
+    sign: str                 # of ours / theirs: ">=" or "<="
+    bound: float
+    most: float = 0           # ours itself is to be at most this; 0: no matter
+    calls: typing.Callable = None         # Spec -> {system call: times a unit}
+    instructions: typing.Callable = None  # Spec -> user instructions a unit
 
 
 def program(name):
@@ -86,9 +103,11 @@ def is_bound(port, transport):
 class Spec:
     """A server to be measured: its name and tuning for the table, its command line for a port."""
 
-    def __init__(self, name, argv, transport="tcp", note="", files=()):
+    def __init__(self, name, argv, transport="tcp", note="", files=(), speaks="echo",
+                 few=None):
         self.name, self.argv, self.transport, self.note = name, argv, transport, note
-        self.files = dict(files)  # name: text with {port} and {dir}, written to the server's directory
+        self.files = dict(files)  # name: text; {port} and {dir} are filled in
+        self.speaks, self.few = speaks, few  # idle_memory.py
 
 
 def prise(service, transport="tcp"):
@@ -171,7 +190,7 @@ class Server:
         return found
 
     def cpu_ns(self):
-        """Time on a processor, of all its threads, in nanoseconds (schedstat, exact to the switch)."""
+        """Time on a processor of all its threads (schedstat: exact to the last switch)."""
         total = 0
         for pid in self.pids():
             with contextlib.suppress(OSError):
@@ -239,12 +258,10 @@ def echo_run(server, connections, requests=None):
     return result
 
 
-def echo_of(spec, connections):
+def echo_speed(spec, connections):
+    """Requests per second of the server's processor time."""
     with Server(spec) as server:
-        return echo_run(server, connections)
-
-
-def per_cpu_second(result):
+        result = echo_run(server, connections)
     return result["requests"] / result["cpu_ns"] * 1e9
 
 
@@ -276,15 +293,8 @@ def is_traced(pid):
     return True
 
 
-def calls_text(calls):
-    """`2.02: recvfrom 1.00, sendto 1.00`: what is less than a tenth of a call a unit is not named."""
-    named = ", ".join(f"{name} {n:.2f}" for name, n in
-                      sorted(calls.items(), key=lambda c: (-round(c[1], 2), c[0])) if n >= 0.1)
-    return f"{sum(calls.values()):.2f}: {named}"
-
-
 def user_instructions(spec, connections=50, few=2000, many=12000):
-    """Instructions a request in user space: callgrind's counts of two runs, and their difference."""
+    """User instructions a request: the difference of two runs as callgrind counts them."""
     counts = []
     for requests in (few, many):
         server = Server(spec, under=[installed("valgrind"), "--tool=callgrind",
@@ -299,7 +309,7 @@ def user_instructions(spec, connections=50, few=2000, many=12000):
 # Pairs
 
 def t_quantile_975(freedom):
-    """Student's t, 97.5 %, by the expansion in the normal quantile (Abramowitz and Stegun 26.7.5)."""
+    """Student's t, 97.5 %, expanded in the normal quantile (Abramowitz and Stegun 26.7.5)."""
     z = statistics.NormalDist().inv_cdf(0.975)
     terms = (z, (z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96,
              (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,

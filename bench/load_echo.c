@@ -3,9 +3,10 @@
  *
  *   load_echo tcp|udp PORT CONNECTIONS SECONDS [REQUESTS]
  *
- * Prints `ready` when all are connected and were answered once, waits for a line, runs for SECONDS
- * (or until REQUESTS were sent), waits for what is under way, prints a line of JSON, and holds its
- * connections until standard input ends: what the server did between the lines is what was counted.
+ * Connects one after the other, each answered once before the next (a backlog may be short), prints
+ * `ready`, waits for a line, runs for SECONDS (or until REQUESTS were sent), waits for what is
+ * under way, prints a line of JSON, and holds its connections until standard input ends: what the
+ * server did between the lines is what was counted.
  * When no datagram came for 200 ms, what is under way is sent again and counted lost. */
 #include "bare.h"
 
@@ -67,15 +68,15 @@ static void start(struct connection *c, uint64_t now_ns)
 static void hear(struct connection *c)
 {
 	char answer[SIZE];
-	ssize_t n = recv(c->fd, answer, SIZE - c->got, MSG_DONTWAIT);
+	bool late = c->got == SIZE; /* the second answer to what was sent twice */
+	ssize_t n = recv(c->fd, answer, late ? SIZE : SIZE - c->got, MSG_DONTWAIT);
 	uint64_t now_ns = bare_now_ns();
 
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0)
 		bare_die("the server left");
-	c->got += (unsigned)n;
-	if (c->got < SIZE)
+	if (late || (c->got += (unsigned)n) < SIZE)
 		return;
 	step[step_of(now_ns - c->sent_ns)]++;
 	answered++;
@@ -94,12 +95,9 @@ static void run(int epoll_fd, unsigned count)
 
 		for (int i = 0; i < ready; i++)
 			hear(event[i].data.ptr);
-		for (unsigned i = 0; udp && ready == 0 && i < count; i++) {
-			if (connection[i].got == SIZE)
-				continue;
-			ask(&connection[i], bare_now_ns());
-			lost++;
-		}
+		for (unsigned i = 0; udp && ready == 0 && i < count; i++)
+			if (connection[i].got < SIZE && ++lost)
+				ask(&connection[i], bare_now_ns());
 	}
 }
 
@@ -112,6 +110,9 @@ static int connect_all(const char *port, unsigned count)
 
 		c->fd = bare_connect(port, udp ? SOCK_DGRAM : SOCK_STREAM);
 		bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event), "epoll_ctl");
+		most = sent + 1;
+		start(c, 0);
+		run(epoll_fd, (unsigned)(c - connection) + 1);
 	}
 	return epoll_fd;
 }
@@ -122,14 +123,14 @@ int main(int argc, char **argv)
 	uint64_t began_ns;
 	int epoll_fd;
 
-	if (count < 1 || count > CONNECTIONS_MOST)
-		return fprintf(stderr, "load_echo tcp|udp PORT CONNECTIONS SECONDS [REQUESTS]\n");
+	if (count < 1 || count > CONNECTIONS_MOST) {
+		fprintf(stderr, "usage: load_echo tcp|udp PORT CONNECTIONS SECONDS [REQUESTS]\n");
+		return 2;
+	}
 	udp = strcmp(argv[1], "udp") == 0;
 	bare_raise_descriptors();
-	epoll_fd = connect_all(argv[2], count);
-	most = count;
 	stop_ns = UINT64_MAX;
-	run(epoll_fd, count);
+	epoll_fd = connect_all(argv[2], count);
 	printf("ready\n");
 	fflush(stdout);
 	if (getchar() == EOF)
@@ -144,7 +145,5 @@ int main(int argc, char **argv)
 	       (unsigned long long)answered, (double)(bare_now_ns() - began_ns) / 1e9,
 	       (unsigned long long)lost, quantile_ns(0.5), quantile_ns(0.99));
 	fflush(stdout);
-	while (getchar() != EOF)
-		;
-	return 0;
+	return getchar() != EOF;
 }

@@ -1,5 +1,6 @@
-/* How long a whole program takes: starts it N times, one after the other, with its output thrown away,
- * and prints the medians of wall time and of processor time, start to end, as one line of JSON.
+/* How long a whole program takes: starts it N times, one after the other, with its output thrown
+ * away, and prints the medians of wall time and of processor time, start to end, as one line of
+ * JSON.
  *
  *   load_spawn N PROGRAM [ARGUMENT]... */
 #include "bare.h"
