@@ -6,7 +6,20 @@
 #include "command/say.h"
 #include "command/usage.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+/* Whoever closed one of 0, 1, 2 for us (`>&-`) must not find a socket of ours there. Nothing can be
+ * written to what stands in for stdout, so that it is an error. */
+static void keep_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+		    open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
+			_exit(err_exit(ERR_SYSTEM));
+}
 
 static int run(const struct command_row *row, int argc, char **argv)
 {
@@ -32,6 +45,7 @@ int main(int argc, char **argv)
 {
 	const struct command_row *row;
 
+	keep_standard_descriptors();
 	language_begin();
 	if (argc < 2) {
 		help_print(stderr);

@@ -63,6 +63,7 @@ int client_open(struct client *c, const struct command_call *call, uint16_t defa
 	code = client_parse(c, default_port, two_words, taken);
 	if (code)
 		return code;
+	c->families = client_families(call);
 	signal(SIGPIPE, SIG_IGN);
 	wire_begin();
 	err = loop_create(&c->loop);
@@ -108,6 +109,8 @@ static void client_event(void *owner, struct event *e)
 	struct client *c = owner;
 
 	e->service = c->call->command->name;
+	if (c->talk->noted)
+		c->talk->noted(c->talk->owner, e);
 	if (c->call->common.json)
 		say_event(e);
 	else if (c->talk->event)
@@ -144,7 +147,12 @@ static void client_closed(void *owner, uint64_t id, const struct address *remote
 static void client_wire(void *owner, const struct conn *conn, enum pump_direction direction,
 			struct bytes b)
 {
-	wire_bytes(NULL, NULL, direction == PUMP_SENT, b);
+	struct client *c = owner;
+
+	if (c->call->common.verbose)
+		wire_bytes(NULL, NULL, direction == PUMP_SENT, b);
+	if (direction == PUMP_RECEIVED && c->talk->heard)
+		c->talk->heard(c->talk->owner, b);
 }
 
 /* Dialling is over. False when it came to nothing. */
@@ -188,6 +196,15 @@ static void client_out_of_time(struct wheel_timer *timer, void *context)
 	client_stop(c, ERR_TIMEOUT);
 }
 
+void client_await(struct client *c, uint64_t ms)
+{
+	c->timer.due = client_out_of_time;
+	if (ms)
+		loop_arm(c->loop, &c->timer, loop_now(c->loop)->boot_ns + ms * MOMENT_MS);
+	else
+		loop_disarm(c->loop, &c->timer);
+}
+
 static int client_make_pump(struct client *c, const struct client_talk *talk)
 {
 	struct pump_owner calls = {
@@ -203,7 +220,7 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 		.owner = c,
 	};
 
-	if (c->call->common.verbose)
+	if (c->call->common.verbose || talk->heard)
 		calls.wire = client_wire;
 	pump_destroy(c->pump);
 	c->pump = NULL;
@@ -222,9 +239,10 @@ static int client_run(struct client *c, uint64_t dial_ms,
 {
 	struct dial_plan plan = {
 		.to = c->to,
-		.families = client_families(c->call),
+		.families = c->families,
 		.udp = c->call->common.udp,
 		.timeout_ms = dial_ms ? dial_ms : client_timeout_ms(c, CLIENT_DIAL_MS),
+		.source = c->source,
 	};
 	int err;
 
@@ -273,13 +291,10 @@ int client_talk(struct client *c, const struct client_talk *talk)
 	if (err)
 		return err;
 	c->talk = talk;
-	c->timer.due = client_out_of_time;
 	loop_refresh(c->loop);
-	if (talk->total_ms)
-		loop_arm(c->loop, &c->timer,
-			 loop_now(c->loop)->boot_ns + talk->total_ms * MOMENT_MS);
+	client_await(c, talk->total_ms);
 	err = client_run(c, talk->dial_ms, client_dialled);
-	loop_disarm(c->loop, &c->timer);
+	client_await(c, 0);
 	return err;
 }
 
@@ -363,8 +378,19 @@ static void client_answered(void *owner, unsigned events)
 	client_stop(x->client, client_judge(x->client, bytes_of(answer, (size_t)n)));
 }
 
-int client_ask(struct client *c, const struct client_talk *talk, struct bytes request,
-	       unsigned tries)
+bool client_other_family(struct client *c)
+{
+	struct address literal;
+
+	if (c->families != NAME_BOTH || !c->connected || c->remote.family == ADDRESS_UNIX ||
+	    address_parse_ip(bytes_of_string(c->to.host), &literal) == 0)
+		return false;
+	c->families = c->remote.family == ADDRESS_V6 ? NAME_V4_ONLY : NAME_V6_ONLY;
+	return true;
+}
+
+static int client_ask_one(struct client *c, const struct client_talk *talk, struct bytes request,
+			  unsigned tries)
 {
 	struct client_exchange x = {
 		.client = c,
@@ -389,6 +415,17 @@ int client_ask(struct client *c, const struct client_talk *talk, struct bytes re
 		loop_remove(c->loop, x.registration);
 	close(x.fd);
 	return err;
+}
+
+int client_ask(struct client *c, const struct client_talk *talk, struct bytes request,
+	       unsigned tries)
+{
+	int err = client_ask_one(c, talk, request, tries);
+
+	if (err != ERR_REFUSED || !client_other_family(c))
+		return err;
+	err = client_ask_one(c, talk, request, tries);
+	return err == ERR_NO_ADDRESS || err == ERR_NO_FAMILY ? ERR_REFUSED : err;
 }
 
 static bool client_is_mine(const struct address *a)

@@ -18,7 +18,9 @@ struct client {
 	struct work *work;
 	struct pump_common *pumps;
 	struct endpoint to;
+	enum name_families families; /* to be tried */
 	char where[ENDPOINT_HOST_BYTES + 16]; /* `to` as people write it */
+	struct address source;                /* to dial from; the caller's, after client_open */
 	struct address remote, local;         /* once connected */
 
 	/* The conversation under way. */
@@ -41,6 +43,9 @@ struct client_talk {
 	uint64_t total_ms; /* for the whole conversation; 0: no limit */
 	bool for_stdout;   /* pointless, so it ends well, once nobody reads stdout */
 	/* Each may be NULL. */
+	void (*noted)(void *owner, const struct event *event); /* each event, also with --json */
+	void (*heard)(void *owner, struct bytes b); /* what comes, before the machine has it and after
+						     * its end too */
 	void (*connected)(void *owner, struct client *client);
 	void (*event)(void *owner, const struct event *event);
 	void (*told)(void *owner, const struct message *message);
@@ -66,11 +71,19 @@ int client_ask(struct client *client, const struct client_talk *talk, struct byt
  * `timeout_ms` 0: -t, else 10 s. 0, or the ERR_. */
 int client_dial(struct client *client, uint64_t timeout_ms, int *fd);
 
+/* Over UDP a refusal comes after connecting, so nothing else was tried: true when a name may have an
+ * address of the other family too, which client_dial then takes. Once. */
+bool client_other_family(struct client *client);
+
 /* After it: runs the loop until client_stop, and returns its `err`. */
 int client_wait(struct client *client);
 
 /* A message to the machine; also from within a callback. */
 void client_tell(struct client *client, uint32_t kind, struct bytes body);
+
+/* The peer has `ms` from now for whatever is due next, or it ends with ERR_TIMEOUT; 0: as long as it
+ * likes. Not together with total_ms. */
+void client_await(struct client *client, uint64_t ms);
 
 /* Ends the conversation from within (a callback): politely, or with an error at once. */
 void client_end(struct client *client, int err);

@@ -65,12 +65,18 @@ static void end_question(struct work_job *job)
 	((struct question *)job)->done = true;
 }
 
+/* From here until it is done the question is its thread's. */
 static void ask(struct resolve *r, struct question *q)
 {
+	int err;
+
 	q->job.run = run_question;
 	q->job.done = end_question;
-	q->err = work_submit(r->work, r->loop, &q->job);
-	q->done = q->err != 0;
+	err = work_submit(r->work, r->loop, &q->job);
+	if (err == 0)
+		return;
+	q->err = err;
+	q->done = true;
 }
 
 static void set_query(struct question *q, const char *name, enum name_families families)
@@ -131,10 +137,11 @@ static int outcome(const struct question *q)
 static void ask_seconds(struct resolve *r, struct target *t)
 {
 	const struct question *first = &t->first;
-	unsigned count = first->reverse ? first->names.count : first->answer.count;
+	unsigned count;
 
 	if (outcome(first) != 0)
 		return;
+	count = first->reverse ? first->names.count : first->answer.count;
 	t->second = calloc(count, sizeof(*t->second));
 	if (t->second == NULL)
 		return;

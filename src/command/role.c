@@ -164,7 +164,7 @@ static void role_start_program(struct role_run *r)
 				    .stop_with_parent = true};
 	uint64_t now_ns = loop_now(r->client.loop)->boot_ns;
 
-	if (!r->given->exec || r->program || r->over)
+	if (!r->given->exec || r->program || r->over || r->signal_number)
 		return;
 	r->grace_ms = r->until_ns == MOMENT_NEVER
 			      ? ROLE_GRACE_MS
@@ -215,6 +215,9 @@ static void role_hear(void *owner, const struct message *m)
 {
 	struct role_run *r = owner;
 
+	/* What was on its way when we gave the place up holds no more. */
+	if (r->over)
+		return;
 	switch ((enum role_kind)m->kind) {
 	case ROLE_BECAME:
 		role_become(r, m);

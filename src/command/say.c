@@ -5,6 +5,8 @@
  * one. */
 #include "command/say.h"
 
+#include "kernel/holder.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,6 +56,10 @@ static const struct sentence sentences[] = {
 	{SAY_TALK, ERR_REFUSES, N_("%s refuses this"), N_("-v to see its words")},
 	{SAY_TALK, ERR_REFUSED, N_("nobody listens on %s (port unreachable)"),
 	 N_("another port as HOST:PORT; on this machine `ss -lun` lists who listens")},
+	{SAY_CONNECT, ERR_IN_USE, N_("the address to reach %s from is taken (address in use)"),
+	 N_("another port behind --source, or none")},
+	{SAY_LISTEN, ERR_TIMEOUT, N_("nobody came to %s in time (timed out)"),
+	 N_("-t DUR to wait longer; `ss -ltn` shows which addresses are listened on")},
 	{SAY_LISTEN, ERR_IN_USE, N_("%s is taken by another program (address in use)"),
 	 N_("another port; `ss -lnp` lists who holds this one")},
 	{SAY_LISTEN, ERR_PERMISSION, N_("you may not listen on %s (permission denied)"),
@@ -253,6 +259,19 @@ int say_error_try(enum say_attempt attempt, const char *where, int err, const ch
 int say_error(enum say_attempt attempt, const char *where, int err)
 {
 	return say_error_try(attempt, where, err, NULL);
+}
+
+int say_in_use(const char *where, const struct address *address, uint16_t port, bool udp)
+{
+	struct holder holder;
+	char advice[256];
+
+	if (holder_find("/proc", address, port, udp, &holder) < 0 || !holder.pid)
+		return say_error(SAY_LISTEN, where, ERR_IN_USE);
+	snprintf(advice, sizeof(advice),
+		 _("another port, or end process %d (%s), which holds port %u (%s)"),
+		 (int)holder.pid, holder.program, port, udp ? "udp" : "tcp");
+	return say_error_try(SAY_LISTEN, where, ERR_IN_USE, advice);
 }
 
 int say_usage(const char *advice, const char *format, ...)

@@ -30,6 +30,9 @@ int say_error(enum say_attempt attempt, const char *where, int err);
 /* The same with an advice of the command's own, already translated. */
 int say_error_try(enum say_attempt attempt, const char *where, int err, const char *advice);
 
+/* A port to listen on that is taken: names the process that holds it, where that is known. Returns 9. */
+int say_in_use(const char *where, const struct address *address, uint16_t port, bool udp);
+
 /* Wrong usage: one line from `format` (translated), one on what to try. Returns 2. */
 int say_usage(const char *advice, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -3,7 +3,6 @@
 #include "command/say.h"
 #include "command/wire.h"
 #include "daemon/daemon.h"
-#include "kernel/holder.h"
 
 #include <signal.h>
 #include <time.h>
@@ -120,24 +119,10 @@ static void serve_warn(const struct daemon *daemon, bool insecure)
 				    row->name);
 }
 
-/* Who holds the port, when that is why; the advice names it. */
-static int serve_say_in_use(const struct running_trouble *trouble)
+static int serve_say_trouble(const struct daemon_trouble *trouble, const char *file, int err)
 {
-	struct holder holder;
-	char advice[256];
-
-	if (holder_find("/proc", &trouble->address, trouble->port, trouble->datagram, &holder) < 0 ||
-	    !holder.pid)
-		return say_error(SAY_LISTEN, trouble->where, ERR_IN_USE);
-	snprintf(advice, sizeof advice,
-		 _("another port, or end process %d (%s), which holds port %u (%s)"),
-		 (int)holder.pid, holder.program, trouble->port,
-		 trouble->datagram ? "udp" : "tcp");
-	return say_error_try(SAY_LISTEN, trouble->where, ERR_IN_USE, advice);
-}
-
-static int serve_say_trouble(const struct daemon_trouble *trouble, int err)
-{
+	if (trouble->unreadable)
+		return say_error(SAY_FILE, file, err);
 	if (trouble->message[0] && err_exit(err) == 2)
 		return say_usage(_("prise help serve, and prise serve --check-config -c FILE"), "%s",
 				 trouble->message);
@@ -146,7 +131,8 @@ static int serve_say_trouble(const struct daemon_trouble *trouble, int err)
 		return err_exit(err);
 	}
 	if (trouble->listening && err == ERR_IN_USE)
-		return serve_say_in_use(&trouble->socket);
+		return say_in_use(trouble->socket.where, &trouble->socket.address,
+				  trouble->socket.port, trouble->socket.datagram);
 	if (trouble->listening)
 		return say_error(SAY_LISTEN, trouble->socket.where, err);
 	return say_error(SAY_RUN, trouble->service ? trouble->service : "serve", err);
@@ -172,13 +158,13 @@ static int serve_run(struct command_call *call)
 
 	if (given->check_config) {
 		err = daemon_check(&plan.request, &trouble);
-		return err ? serve_say_trouble(&trouble, err) : 0;
+		return err ? serve_say_trouble(&trouble, given->file, err) : 0;
 	}
 	wire_begin();
 	signal(SIGPIPE, SIG_IGN);
 	err = daemon_start(&daemon, &plan, &trouble);
 	if (err)
-		return serve_say_trouble(&trouble, err);
+		return serve_say_trouble(&trouble, given->file, err);
 	if (!call->common.quiet)
 		serve_print_table(daemon);
 	serve_warn(daemon, given->insecure);

@@ -94,7 +94,7 @@ static int numbers_from_words(struct numbers *n, int count, char **words)
 static int numbers_take_word(struct numbers *n, struct word *w)
 {
 	struct bytes kept = bytes_first(bytes_of(w->text, sizeof w->text), w->len);
-	char shown[SUM_WORD_BYTES + 4];
+	char shown[SUM_WORD_BYTES * 4 + 1];
 	struct text t = TEXT_OVER(shown);
 	int err;
 
@@ -108,7 +108,7 @@ static int numbers_take_word(struct numbers *n, struct word *w)
 		return say_error(SAY_RUN, "sum", err);
 	if (!err)
 		return 0;
-	text_put(&t, kept);
+	text_put_visible(&t, kept, false);
 	return sum_refuse(shown, n->count + 1, err);
 }
 
@@ -165,12 +165,12 @@ static int sum_say_left(const struct client *client, const struct numbers *n, in
 		sum += n->item[i];
 	if (sum < 0)
 		return say_error_try(SAY_TALK, client->where, err,
-				     _("numbers whose sum is from 0 to 4294967295, which is all that "
-				       "an answer can hold: the sum of these is below"));
+				     _("numbers whose sum is from 0 to 4294967295, which is what fits "
+				       "an answer; the sum of these is below 0"));
 	if (sum > UINT32_MAX)
 		return say_error_try(SAY_TALK, client->where, err,
-				     _("numbers whose sum is from 0 to 4294967295, which is all that "
-				       "an answer can hold: the sum of these is above"));
+				     _("numbers whose sum is from 0 to 4294967295, which is what fits "
+				       "an answer; the sum of these is above"));
 	return say_error(SAY_TALK, client->where, err);
 }
 

@@ -121,7 +121,10 @@ static int configuration_check_value(cfg_t *cfg, cfg_opt_t *opt, const struct op
 		return 0;
 	if (option_set(row, scratch, value) == 0)
 		return 0;
-	configuration_say(configuration_current, _("%s:%d: %s = \"%s\": expected %s"),
+	configuration_say(configuration_current,
+			  row->type == OPTION_CHOICE
+				  ? _("%s:%d: %s = \"%s\": expected one of: %s")
+				  : _("%s:%d: %s = \"%s\": expected %s"),
 			  cfg->filename, cfg->line, opt->name, value, _(option_expects(row)));
 	return -1;
 }

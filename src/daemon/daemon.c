@@ -219,6 +219,17 @@ static void daemon_apply(struct daemon *d, const struct daemon_change *change)
 	daemon_share_ports(d);
 }
 
+static int daemon_read(const struct configuration_request *request, struct configuration **c,
+		       struct daemon_trouble *trouble)
+{
+	int err = configuration_read(request, c);
+
+	if (err && *c)
+		snprintf(trouble->message, sizeof trouble->message, "%s", (*c)->message);
+	trouble->unreadable = err && request->path && err_exit(err) != 2;
+	return err;
+}
+
 static void daemon_reload(struct daemon *d)
 {
 	struct daemon_change change = {0};
@@ -228,9 +239,7 @@ static void daemon_reload(struct daemon *d)
 
 	notify_send("RELOADING=1");
 	daemon_sweep(d);
-	err = configuration_read(&d->plan->request, &c);
-	if (err && c)
-		snprintf(trouble.message, sizeof trouble.message, "%s", c->message);
+	err = daemon_read(&d->plan->request, &c, &trouble);
 	if (!err)
 		err = daemon_prepare(d, c, &change, &trouble);
 	if (err) {
@@ -407,9 +416,7 @@ int daemon_start(struct daemon **started, const struct daemon_plan *plan,
 	if (!d)
 		return ERR_MEMORY;
 	d->plan = plan;
-	err = configuration_read(&plan->request, &c);
-	if (err && c)
-		snprintf(trouble->message, sizeof trouble->message, "%s", c->message);
+	err = daemon_read(&plan->request, &c, trouble);
 	if (!err)
 		err = daemon_set_up(d, c, trouble);
 	configuration_free(c);
@@ -471,11 +478,10 @@ void daemon_free(struct daemon *d)
 int daemon_check(const struct configuration_request *request, struct daemon_trouble *trouble)
 {
 	struct configuration *c;
-	int err = configuration_read(request, &c);
+	int err;
 
 	*trouble = (struct daemon_trouble){0};
-	if (err && c)
-		snprintf(trouble->message, sizeof trouble->message, "%s", c->message);
+	err = daemon_read(request, &c, trouble);
 	configuration_free(c);
 	return err;
 }

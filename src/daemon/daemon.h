@@ -21,6 +21,7 @@ struct daemon_plan {
 /* Why a start failed. */
 struct daemon_trouble {
 	const char *service;   /* which, or NULL */
+	bool unreadable;       /* the configuration file cannot be read at all */
 	bool listening;        /* `socket` says what could not be listened on */
 	struct running_trouble socket;
 	char message[CONFIGURATION_MESSAGE_BYTES]; /* of the configuration, translated; or empty */

@@ -179,7 +179,6 @@ static int conn_send_run(struct conn *c, const struct out *out, unsigned from, u
 	struct iovec iov[CONN_IOV_MOST];
 	struct msghdr message = {.msg_iov = iov, .msg_iovlen = to - from};
 	ssize_t sent = 0;
-	bool apart = true;
 
 	for (unsigned i = from; i < to; i++)
 		iov[i - from] = (struct iovec){(void *)(uintptr_t)out->segment[i].data,
@@ -197,10 +196,9 @@ static int conn_send_run(struct conn *c, const struct out *out, unsigned from, u
 		if (done)
 			conn_sent(c, bytes_first(b, done));
 		sent -= (ssize_t)done;
-		if (done < b.len && queue_put(&c->queue, &c->pump->common->queues,
-					      bytes_after(b, done), apart) < 0)
+		if (done < b.len &&
+		    queue_put(&c->queue, &c->pump->common->queues, bytes_after(b, done)) < 0)
 			return ERR_MEMORY;
-		apart = apart && done == b.len;
 	}
 	return 0;
 }
@@ -345,12 +343,12 @@ static bool conn_read(struct conn *c)
 		return conn_got_eof(c);
 	c->bytes_in += (uint64_t)n;
 	c->pump->counts.bytes_in += (uint64_t)n;
-	if (c->state == CONN_LINGERING)
-		return true;
-	c->quiet_since_ns = loop_now(common->loop)->boot_ns;
 	if (c->pump->calls.wire)
 		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_RECEIVED,
 				    bytes_of(common->receive + held, (size_t)n));
+	if (c->state == CONN_LINGERING)
+		return true;
+	c->quiet_since_ns = loop_now(common->loop)->boot_ns;
 	if (held)
 		memcpy(common->receive, c->held->data, held);
 	return conn_feed(c, bytes_of(common->receive, held + (size_t)n));

@@ -194,8 +194,6 @@ static int open_socket(const struct dial *d, const struct address *to)
 	}
 	if (domain != AF_UNIX && !d->plan.udp)
 		set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	if (domain == AF_INET && !d->plan.udp)
-		set_flag(fd, IPPROTO_IP, IP_RECVERR, 1);
 	return fd;
 }
 
@@ -271,8 +269,6 @@ static void settle(struct dial_try *attempt, int err)
 		return;
 	}
 	happy_win(&d->happy, i);
-	if (d->to[i].family == ADDRESS_V4 && !d->plan.udp)
-		set_flag(attempt->fd, IPPROTO_IP, IP_RECVERR, 0);
 	if (attempt->registration > 0)
 		loop_remove(d->loop, attempt->registration);
 	attempt->registration = 0;
@@ -300,6 +296,14 @@ static void finish(struct dial *d, int err)
 	free(d);
 }
 
+/* What ICMP said of an earlier SYN stays in the error queue though a later one was answered, and
+ * would keep the connection in error for good. Switching the queue off empties it. */
+static void forget_icmp(int fd)
+{
+	set_flag(fd, IPPROTO_IP, IP_RECVERR, 0);
+	set_flag(fd, IPPROTO_IPV6, IPV6_RECVERR, 0);
+}
+
 static void step(struct dial *d);
 
 static void on_ready(void *owner, unsigned events)
@@ -312,6 +316,8 @@ static void on_ready(void *owner, unsigned events)
 
 	if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &errnum, &len) != 0)
 		errnum = errno;
+	if (errnum == 0 && (events & LOOP_HANGUP))
+		forget_icmp(attempt->fd);
 	err = errnum == 0 ? 0 : err_of_connect(to, errnum);
 	if (err == ERR_UNREACHABLE && to->family == ADDRESS_V4 && was_prohibited(attempt->fd))
 		err = ERR_PROHIBITED;

@@ -7,12 +7,13 @@
  *   TERMED ── grace over ──► KILLED ── 1 s over ──► GIVEN_UP ──leader gone────────────┤
  *      └──────────────────────┴──leader and group gone────────────────────────────────┘
  *
- * TERMED has sent SIGTERM (and SIGCONT, for who is stopped) to the group, KILLED SIGKILL. GIVEN_UP is
- * for members that cannot be reaped here, zombies of a foreign parent and sleepers in the kernel:
- * none of them will run another instruction.
+ * TERMED has sent SIGTERM (and SIGCONT, for who is stopped) to the group, KILLED SIGKILL. GIVEN_UP
+ * is for members that cannot be reaped here, zombies of a foreign parent and sleepers in the
+ * kernel: none of them will run another instruction.
  *
- * All signals are blocked, not ignored: nothing aimed at prise's terminal or service ends the helper,
- * and a program that is signalled between fork and exec gets its signal when it unblocks them.
+ * All signals are blocked, not ignored: nothing aimed at prise's terminal or service ends the
+ * helper, and a program that is signalled between fork and exec gets its signal when it unblocks
+ * them.
  *
  * Limits: what leaves its group (setsid) is out of reach; a set-user-ID program loses the
  * parent-death signal and may be beyond our right to signal. Sources: setpgid(2), kill(2),
@@ -53,11 +54,11 @@ enum program_state {
 
 struct program {
 	int64_t id;
-	pid_t pid;       /* its group too */
-	int exec_fd;     /* says whether exec worked; -1 once it has */
+	pid_t pid;   /* its group too */
+	int exec_fd; /* says whether exec worked; -1 once it has */
 	int err;
 	int wait_status;
-	uint8_t state;   /* enum program_state */
+	uint8_t state; /* enum program_state */
 	bool stop_with_parent, leader_gone, deadline_passed;
 	uint64_t grace_ms;
 	uint64_t due_ns; /* RUNNING: its deadline; later: of the next, harsher step */
@@ -238,8 +239,8 @@ static uint64_t program_due_ns(const struct program *p, uint64_t now_ns)
 	return p->leader_gone && check_ns < p->due_ns ? check_ns : p->due_ns;
 }
 
-/* Tells prise the end of `p`. False when the socket has no place: it stays owed, for a prise that is
- * stopped must not stop its helper. */
+/* Tells prise the end of `p`. False when the socket has no place: it stays owed, for a prise that
+ * is stopped must not stop its helper. */
 static bool program_report(const struct program *p)
 {
 	bool signalled = WIFSIGNALED(p->wait_status);
@@ -298,8 +299,11 @@ static void helper_start(struct helper *h, size_t len, const int *came, unsigned
 	if (h->count == HELPER_PROGRAMS_MOST)
 		return;
 	h->count++;
-	*p = (struct program){.id = r->id, .exec_fd = -1, .due_ns = r->deadline_ns,
-			      .stop_with_parent = r->stop_with_parent, .grace_ms = r->grace_ms};
+	*p = (struct program){.id = r->id,
+			      .exec_fd = -1,
+			      .due_ns = r->deadline_ns,
+			      .stop_with_parent = r->stop_with_parent,
+			      .grace_ms = r->grace_ms};
 	at = launch_split(at, end, r->arguments, l.argv);
 	launch_split(at, end, r->variables, l.variable);
 	p->deadline_passed = r->deadline_ns <= h->now_ns;
@@ -371,7 +375,9 @@ static bool helper_receive(struct helper *h)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(HELPER_DESCRIPTORS * sizeof(int))];
 	struct iovec whole = {&h->request, sizeof h->request};
-	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr message = {.msg_iov = &whole,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
 				 .msg_controllen = sizeof control};
 	int came[HELPER_DESCRIPTORS];
 	unsigned count;

@@ -1,6 +1,6 @@
 /* The helper's own side of net/process.h, and what passes between the two: a datagram of a
- * SOCK_SEQPACKET pair is one request or one answer. Both ends are one binary, so structs pass as they
- * lie in memory. */
+ * SOCK_SEQPACKET pair is one request or one answer. Both ends are one binary, so structs pass as
+ * they lie in memory. */
 #ifndef NET_HELPER_H
 #define NET_HELPER_H
 
@@ -12,8 +12,8 @@ enum helper_request_kind {
 	HELPER_START,
 	HELPER_DEADLINE, /* deadline_ns */
 	HELPER_STOP,
-	HELPER_SIGNAL,   /* signal_number */
-	HELPER_BECOME,   /* the text is a user's name; answered at once */
+	HELPER_SIGNAL, /* signal_number */
+	HELPER_BECOME, /* the text is a user's name; answered at once */
 };
 
 /* HELPER_START is followed by `arguments` and then `variables` terminated strings, and carries the

@@ -1,8 +1,8 @@
 /* Prise's side of the helper: numbers its programs, sends it requests, calls back with its answers.
  *
  * A request is sent at once; one that the socket has no place for waits in a queue here, its
- * descriptors duplicated, until the loop says that there is. Limits: 4,096 programs at a time, 4 MiB
- * of waiting requests. Sources: unix(7), cmsg(3). */
+ * descriptors duplicated, until the loop says that there is. Limits: 4,096 programs at a time, 4
+ * MiB of waiting requests. Sources: unix(7), cmsg(3). */
 #include "net/process.h"
 
 #include "base/err.h"
@@ -34,9 +34,9 @@ struct process_slot {
 	int64_t id;           /* 0: free */
 	process_ended *ended; /* NULL: forgotten */
 	void *owner;
-	pid_t pid;            /* and group; 0 until it started */
+	pid_t pid; /* and group; 0 until it started */
 	bool stop_with_parent;
-	uint16_t next_free;   /* index + 1, or 0 */
+	uint16_t next_free; /* index + 1, or 0 */
 };
 
 struct process_unsent {
@@ -53,8 +53,8 @@ struct process_helper {
 	struct loop *loop;
 	int64_t registration;
 	int64_t generation;
-	unsigned slots;        /* ever used */
-	uint16_t free_slot;    /* index + 1, or 0 */
+	unsigned slots;     /* ever used */
+	uint16_t free_slot; /* index + 1, or 0 */
 	size_t unsent_bytes;
 	struct process_unsent *unsent, **unsent_end;
 	struct process_slot slot[HELPER_PROGRAMS_MOST];

@@ -1,5 +1,7 @@
-/* The queue is a list of nodes, each either a 16 KiB block of bytes or a slice of a file. A node is a
- * write of its own, so that `apart` needs nothing more than a new node.
+/* The queue is a list of nodes, each either a 16 KiB block of bytes or a slice of a file. A block is
+ * filled before the next is taken, whatever the size of the writes that were not sent: behind a full
+ * socket they would be joined by the kernel too, and a block for each would cost thousands of times
+ * their bytes.
  *
  * Sources: send(2), sendfile(2). */
 #include "net/queue.h"
@@ -63,17 +65,16 @@ static void queue_drop_head(struct queue *q, struct queue_pool *pool)
 		free(node);
 }
 
-int queue_put(struct queue *q, struct queue_pool *pool, struct bytes b, bool apart)
+int queue_put(struct queue *q, struct queue_pool *pool, struct bytes b)
 {
 	while (b.len) {
 		struct queue_node *node = q->tail;
 		struct bytes part;
 
-		if (apart || !node || node->handle >= 0 || node->end == QUEUE_DATA_BYTES)
+		if (!node || node->handle >= 0 || node->end == QUEUE_DATA_BYTES)
 			node = queue_append(q, pool, -1);
 		if (!node)
 			return ERR_MEMORY;
-		apart = false;
 		part = bytes_first(b, QUEUE_DATA_BYTES - node->end);
 		memcpy(node->data + node->end, part.data, part.len);
 		node->end += (uint32_t)part.len;

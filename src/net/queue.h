@@ -27,9 +27,8 @@ static inline bool queue_is_empty(const struct queue *q)
 	return q->bytes == 0;
 }
 
-/* Appends a copy of `b`; `apart`: in a write of its own, not joined to what stands before.
- * 0, or ERR_MEMORY: part of it may be in, so the connection must end. */
-int queue_put(struct queue *q, struct queue_pool *pool, struct bytes b, bool apart);
+/* Appends a copy of `b`. 0, or ERR_MEMORY: part of it may be in, so the connection must end. */
+int queue_put(struct queue *q, struct queue_pool *pool, struct bytes b);
 
 /* Appends `len` bytes of the file `handle` from `offset`. 0 or ERR_MEMORY. */
 int queue_put_file(struct queue *q, struct queue_pool *pool, int handle, uint64_t offset,

@@ -34,9 +34,10 @@ enum { GUESS_LINE_BYTES = 512 };
 
 extern const struct machine guess_machine;
 
-/* Ends well once it has won. ERR_LEFT when the server goes before, ERR_PROTOCOL when its answers
- * contradict each other, when it refuses a number or the maximum, ERR_TOO_LONG when a line of it
- * has no end, ERR_USAGE when there is neither a maximum nor a person. */
+/* Ends well once it has won; waits for an answer for as long as its holder lets it. ERR_LEFT when
+ * the server goes before, ERR_PROTOCOL when its answers contradict each other, when it refuses a
+ * number or the maximum, ERR_TOO_LONG when a line of it has no end, ERR_USAGE when there is neither
+ * a maximum nor a person. */
 extern const struct machine guess_client_machine;
 
 #endif

@@ -1,0 +1,173 @@
+/* prise connect: talk to a port; standard input to the peer, the peer to standard output (SPEC 3). */
+#include "command/client.h"
+#include "command/ports.h"
+#include "command/say.h"
+#include "command/session.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+enum { CONNECT_TELNET_PORT = 23 };
+
+struct options {
+	uint64_t wait_ms;
+	const char *source;
+	bool crlf, test, telnet;
+};
+
+static const struct option options[] = {
+	{.name = "wait", .letter = 'w', .type = OPTION_DURATION, .argument = "DUR",
+	 .fallback = "1s", .offset = offsetof(struct options, wait_ms),
+	 .help = N_("with -u, how long to wait for answers after the last datagram")},
+	{.name = "crlf", .letter = 'C', .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, crlf), .help = N_("end lines with CR LF")},
+	{.name = "test", .letter = 'z', .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, test),
+	 .help = N_("only test whether somebody listens; several ports and ranges are allowed")},
+	{.name = "source", .letter = 's', .type = OPTION_TEXT, .argument = "ADDR[:PORT]",
+	 .offset = offsetof(struct options, source),
+	 .help = N_("connect from this address of this machine, this port")},
+	{.name = "telnet", .type = OPTION_FLAG, .offset = offsetof(struct options, telnet),
+	 .help = N_("speak telnet: answer negotiation; on a terminal Ctrl+] gives a prompt")},
+	OPTION_END,
+};
+
+struct connect_run {
+	struct client client;
+	struct session session;
+};
+
+static void connect_caught(void *owner, int signal_number)
+{
+	struct connect_run *run = owner;
+
+	session_caught(&run->session, signal_number);
+	if (run->session.signal_number)
+		client_stop(&run->client, ERR_DRAINED);
+}
+
+/* ADDR, ADDR:PORT, [V6]:PORT or :PORT, literally. 0, or the exit code of wrong usage. */
+static int connect_parse_source(const char *text, struct address *source)
+{
+	struct endpoint e;
+	bool port_alone = text[0] == ':';
+
+	*source = (struct address){0};
+	if (endpoint_parse_listen(text, UINT16_MAX, false, &e) == 0 && !e.unix_path) {
+		if (port_alone || e.any)
+			source->family = ADDRESS_V4; /* 0.0.0.0 stands for both families */
+		else if (address_parse_ip(bytes_of_string(e.host), source) != 0)
+			source->family = ADDRESS_NONE;
+		source->port = e.port == UINT16_MAX ? 0 : e.port;
+	}
+	if (source->family != ADDRESS_NONE)
+		return 0;
+	return say_usage(_("an address that `ip address` shows, as ADDR, ADDR:PORT, [V6]:PORT or "
+			   ":PORT"),
+			 _("'%s' is no address to connect from"), text);
+}
+
+static int connect_talk(struct connect_run *run, const struct options *given, int fd)
+{
+	const struct command_call *call = run->client.call;
+	struct session_plan plan = {
+		.fd = fd,
+		.where = run->client.where,
+		.datagrams = call->common.udp,
+		.crlf = given->crlf,
+		.telnet = given->telnet,
+		.wait_ms = given->wait_ms,
+		.idle_ms = call->common.timeout_ms,
+	};
+
+	run->session.report = (struct report){
+		.call = call,
+		.number = 1,
+		.remote = run->client.remote,
+		.local = run->client.local,
+		.opened_ns = loop_now(run->client.loop)->boot_ns,
+		.shown = true,
+	};
+	return session_run(&run->session, &plan);
+}
+
+static int connect_dial(struct connect_run *run, const struct options *given)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
+	int code, fd, err = loop_signals(run->client.loop, signals, 4, connect_caught, run);
+
+	if (!err)
+		err = client_dial(&run->client, 0, &fd);
+	if (run->session.signal_number)
+		return 128 + run->session.signal_number;
+	if (err)
+		return client_say(&run->client, err);
+	code = connect_talk(run, given, fd);
+	close(fd);
+	return code;
+}
+
+static int connect_check(const struct command_call *call, const struct options *given)
+{
+	if (given->telnet && call->common.udp)
+		return say_usage(_("prise connect --telnet HOST, or prise connect -u HOST PORT"),
+				 _("telnet is spoken over TCP only, so --telnet excludes -u"));
+	if (!given->test && call->argc > 2)
+		return say_usage(_("prise connect HOST PORT, or -z to test several ports"),
+				 _("'%s' is one argument too many"), call->argv[2]);
+	return 0;
+}
+
+static int connect_run(struct command_call *call)
+{
+	const struct options *given = call->options;
+	struct connect_run run = {0};
+	struct address source = {0};
+	int taken, code = connect_check(call, given);
+
+	if (!code && given->source)
+		code = connect_parse_source(given->source, &source);
+	if (code)
+		return code;
+	if (given->test)
+		return ports_test(call, &source, given->wait_ms);
+	code = client_open(&run.client, call, given->telnet ? CONNECT_TELNET_PORT : 0, true, &taken);
+	if (code)
+		return code;
+	run.client.source = source;
+	run.session.loop = run.client.loop;
+	code = connect_dial(&run, given);
+	client_close(&run.client);
+	return code;
+}
+
+const struct command command_connect = {
+	.name = "connect",
+	.synopsis = N_("HOST PORT\nHOST:PORT\nunix:PATH\n-z HOST PORT[-PORT]..."),
+	.about = N_(
+		"Sends standard input to a peer and prints what the peer says, byte for byte. At "
+		"the end of standard input our half of the connection is closed, and the peer is "
+		"read until it ends; when the peer ends first, that is the end. -t bounds the time "
+		"to connect and, once connected, any silence.\n\n"
+		"With -u each read of standard input is one datagram: a line typed, or up to 65507 "
+		"bytes of a pipe or a file. After the end of standard input it waits until no "
+		"datagram has come for the time that --wait tells.\n\n"
+		"-z only tests: whether somebody listens is the exit code, 4 when refused. Several "
+		"ports and ranges may be given; then a line is printed for each, and the code is 0 "
+		"if all are open, else 1. With -u an empty datagram is sent, and silence counts as "
+		"open, since it cannot be told from it.\n\n"
+		"--telnet answers the peer's option negotiation, refusing all that it does not do; "
+		"the port is 23 unless told. On a terminal Ctrl+] gives a prompt that knows `quit` "
+		"and `status`.\n\n"
+		"With --json the peer's words are conn.data events, between conn.open and "
+		"conn.close."),
+	.examples = "prise connect 127.0.0.1 7777\n"
+		    "printf 'GET / HTTP/1.0\\n\\n' | prise connect --crlf localhost:80\n"
+		    "prise connect -z localhost 20-25 http\n"
+		    "prise connect -u localhost:7013\n"
+		    "prise connect --telnet towel.example\n",
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT,
+	.options = options,
+	.options_bytes = sizeof(struct options),
+	.run = connect_run,
+};

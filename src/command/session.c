@@ -1,0 +1,284 @@
+/* A conversation, by way of a relay. What passes is only looked at when an option asks for that.
+ *
+ *   stdin ──► escape (telnet on a terminal) ──► telnet, crlf ──► socket
+ *   stdout ◄── events (--json) ◄─────────────── telnet ◄──────── socket
+ *
+ * On a terminal Ctrl+] is made one more end of a line (VEOL), so that it is read at once while the
+ * terminal still edits lines and echoes. */
+#include "command/session.h"
+
+#include "base/number.h"
+#include "command/say.h"
+#include "command/wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum { SESSION_ESCAPE = 0x1d };
+
+/* The prompt of telnet. */
+
+static void session_set_terminal(const struct session *s)
+{
+	struct termios modes = s->modes;
+
+	modes.c_cc[VEOL] = SESSION_ESCAPE;
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &modes);
+}
+
+void session_caught(struct session *s, int signal_number)
+{
+	if (signal_number == SIGCONT) { /* the shell had the terminal in between */
+		if (s->terminal)
+			session_set_terminal(s);
+		return;
+	}
+	if (!s->signal_number)
+		s->signal_number = signal_number;
+	s->done = true;
+}
+
+static void session_prompt(struct session *s)
+{
+	s->prompting = true;
+	s->command_len = 0;
+	fputs("\nprise telnet> ", stderr);
+}
+
+static void session_status(const struct session *s)
+{
+	struct relay_counts counts = relay_counts(s->relay);
+	uint64_t took_ns = loop_now(s->loop)->boot_ns - s->report.opened_ns;
+	char remote[ADDRESS_TEXT_BYTES], local[ADDRESS_TEXT_BYTES], took[32];
+	struct text r = TEXT_OVER(remote), l = TEXT_OVER(local);
+
+	address_put(&r, &s->report.remote);
+	address_put(&l, &s->report.local);
+	fprintf(stderr, _("connected to %s (%s) from %s for %s\n"), s->plan.where, remote, local,
+		number_format_duration(took_ns, took, sizeof took));
+	fprintf(stderr, _("%" PRIu64 " bytes sent, %" PRIu64 " bytes received\n"),
+		counts.bytes[RELAY_OUT], counts.bytes[RELAY_IN]);
+}
+
+/* A line that was typed at the prompt; the conversation goes on after it. */
+static void session_obey(struct session *s)
+{
+	struct bytes word = bytes_strip(bytes_of(s->command, s->command_len));
+
+	s->prompting = false;
+	if (bytes_equal_fold(word, BYTES_LITERAL("quit")) ||
+	    bytes_equal_fold(word, BYTES_LITERAL("q")))
+		s->done = true;
+	else if (bytes_equal_fold(word, BYTES_LITERAL("status")))
+		session_status(s);
+	else if (word.len)
+		fputs(_("quit    ends the connection\n"
+			"status  says whom you are connected to\n"
+			"        (an empty line goes back to the connection)\n"),
+		      stderr);
+}
+
+/* Takes what belongs to the prompt out of `in`. Returns how many bytes that is. */
+static size_t session_take_command(struct session *s, struct bytes in)
+{
+	size_t line = bytes_find_byte(in, '\n');
+	struct bytes part = bytes_first(in, line);
+
+	part = bytes_first(part, sizeof s->command - s->command_len);
+	memcpy(s->command + s->command_len, part.data, part.len);
+	s->command_len += part.len;
+	if (line == in.len)
+		return in.len;
+	session_obey(s);
+	return line + 1;
+}
+
+/* Filters. */
+
+static size_t session_put_crlf(struct session *s, struct bytes in, uint8_t *data)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.len; i++) {
+		if (in.data[i] == '\n' && !s->sent_cr)
+			data[n++] = '\r';
+		data[n++] = in.data[i];
+		s->sent_cr = in.data[i] == '\r';
+	}
+	return n;
+}
+
+/* What a person types at a telnet: text, and commands behind the escape. */
+static size_t session_typed(struct session *s, struct bytes in, uint8_t *data)
+{
+	size_t n = 0;
+
+	while (in.len && !s->done) {
+		size_t escape = bytes_find_byte(in, SESSION_ESCAPE);
+
+		if (s->prompting) {
+			in = bytes_after(in, session_take_command(s, in));
+			continue;
+		}
+		n += telnet_send(&s->telnet, bytes_first(in, escape), data + n);
+		if (escape < in.len)
+			session_prompt(s);
+		in = bytes_after(in, escape < in.len ? escape + 1 : escape);
+	}
+	return n;
+}
+
+static struct relay_passed session_out(void *owner, struct bytes in, uint8_t *data, uint8_t *back)
+{
+	struct session *s = owner;
+	size_t len;
+
+	if (s->terminal)
+		len = session_typed(s, in, data);
+	else if (s->plan.telnet)
+		len = telnet_send(&s->telnet, in, data);
+	else
+		len = session_put_crlf(s, in, data);
+	return (struct relay_passed){.len = len};
+}
+
+static struct relay_passed session_in(void *owner, struct bytes in, uint8_t *data, uint8_t *back)
+{
+	struct session *s = owner;
+	struct telnet_made made = {.data_len = in.len};
+	struct bytes seen = in;
+
+	if (s->plan.telnet) {
+		made = telnet_receive(&s->telnet, in, data, back);
+		seen = bytes_of(data, made.data_len);
+	}
+	if (!s->report.call->common.json)
+		return (struct relay_passed){made.data_len, made.reply_len};
+	if (seen.len || s->plan.datagrams)
+		report_data(&s->report, seen);
+	if (!say_flush())
+		s->done = true;
+	return (struct relay_passed){0, made.reply_len};
+}
+
+static void session_tap(void *owner, enum relay_direction direction, struct bytes b)
+{
+	const struct session *s = owner;
+
+	wire_bytes(NULL, s->plan.datagrams ? &s->report.remote : NULL, direction == RELAY_OUT, b);
+}
+
+/* The end. */
+
+static void session_over(void *owner, const struct relay_result *result)
+{
+	struct session *s = owner;
+
+	s->result = *result;
+	s->done = true;
+}
+
+/* Exit 0 and yet not everything went out: somebody should know. */
+static void session_warn_unsent(const struct session *s)
+{
+	struct relay_counts counts = relay_counts(s->relay);
+	int unread = 0;
+
+	if (counts.near_ended || isatty(STDIN_FILENO) || s->plan.datagrams)
+		return;
+	if (ioctl(STDIN_FILENO, FIONREAD, &unread) < 0)
+		unread = 0;
+	if (counts.unsent || unread > 0)
+		say_note(_("%s ended before it was sent all of standard input"), s->plan.where);
+}
+
+int session_say_output(int err)
+{
+	if (err == ERR_LEFT)
+		return 0;
+	if (err == ERR_SYSTEM)
+		return say_error_try(SAY_FILE, _("standard output"), err,
+				     _("without >&-, for it is closed, or not open for writing"));
+	return say_error(SAY_FILE, _("standard output"), err);
+}
+
+static int session_say(const struct session *s)
+{
+	int err = s->result.err;
+
+	switch (s->result.place) {
+	case RELAY_NEAR_OUT:
+		return session_say_output(err);
+	case RELAY_NEAR_IN:
+		if (err == ERR_SYSTEM)
+			return say_error_try(SAY_FILE, _("standard input"), err,
+					     _("a file or a pipe; a directory cannot be read"));
+		return say_error(SAY_FILE, _("standard input"), err);
+	case RELAY_FAR:
+		break;
+	}
+	return err ? say_error(SAY_TALK, s->plan.where, err) : 0;
+}
+
+static int session_end(struct session *s)
+{
+	struct relay_counts counts = relay_counts(s->relay);
+
+	loop_refresh(s->loop);
+	report_close(&s->report, s->result.err, counts.bytes[RELAY_IN], counts.bytes[RELAY_OUT],
+		     loop_now(s->loop)->boot_ns);
+	if (s->report.call->common.verbose)
+		say_note(_("%" PRIu64 " bytes sent, %" PRIu64 " bytes received"),
+			 counts.bytes[RELAY_OUT], counts.bytes[RELAY_IN]);
+	if (s->signal_number)
+		return 128 + s->signal_number;
+	if (!s->result.err)
+		session_warn_unsent(s);
+	return session_say(s);
+}
+
+int session_run(struct session *s, const struct session_plan *plan)
+{
+	const struct command_common *common = &s->report.call->common;
+	struct relay_plan relay = {
+		.near_in = stream_lent(STDIN_FILENO, false),
+		.near_out = stream_lent(STDOUT_FILENO, true),
+		.far = stream_own(plan->fd),
+		.datagrams = plan->datagrams,
+		.ends_with_far = true,
+		.silent_near = plan->silent_near,
+		.idle_ms = plan->idle_ms,
+		.wait_ms = plan->wait_ms,
+		.over = session_over,
+		.owner = s,
+	};
+	int err, code;
+
+	s->plan = *plan;
+	if (plan->telnet || plan->crlf)
+		relay.filter[RELAY_OUT] = session_out;
+	if (plan->telnet || common->json)
+		relay.filter[RELAY_IN] = session_in;
+	if (common->verbose)
+		relay.tap = session_tap;
+	s->terminal = plan->telnet && tcgetattr(STDIN_FILENO, &s->modes) == 0;
+	if (s->terminal)
+		session_set_terminal(s);
+	report_open(&s->report);
+	err = relay_create(&s->relay, s->loop, &relay);
+	if (!err) {
+		loop_run_until(s->loop, &s->done);
+		code = session_end(s);
+	} else {
+		code = say_error(SAY_RUN, s->report.call->command->name, err);
+	}
+	if (s->terminal)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &s->modes);
+	relay_destroy(s->relay);
+	stream_close(&relay.near_in);
+	stream_close(&relay.near_out);
+	return code;
+}
