@@ -69,6 +69,7 @@ def test_an_unknown_name_is_3(prise, name):
     assert "refused" not in done.err and "timed out" not in done.err
 
 
+@pytest.mark.thread
 def test_several_targets(prise):
     assert prise("resolve", "localhost", "a.localhost").code == 0
     done = prise("resolve", "--json", "-t", "5s", "localhost", "nothing.invalid", "127.0.0.1")
@@ -130,6 +131,7 @@ def test_localhost_without_a_file_or_a_server(prise):
     assert [e["address"] for e in done.events] == ["::1", "127.0.0.1"] * 2
 
 
+@pytest.mark.thread
 def test_canonical_name_and_the_names_behind(prise):
     done = box.run(prise, {"zone": ZONE}, "resolve", "--json", "alias.test")
     assert done.code == 0
@@ -150,6 +152,7 @@ def test_families_in_turn(prise):
     assert nameless["names"] == "" and nameless["error"] == "no_name"
 
 
+@pytest.mark.thread
 def test_which_names_point_back(prise):
     done = box.run(prise, {"zone": ZONE}, "resolve", "--json", "192.0.2.1")
     assert done.code == 0
@@ -186,6 +189,7 @@ def test_no_name_server_at_all(prise):
     assert done.code == 3 and "no name server answers" in done.err
 
 
+@pytest.mark.thread
 def test_a_silent_name_server_and_little_patience(prise):
     began = time.monotonic()
     done = box.run(prise, {"zone": ZONE, "silent": True}, "resolve", "-t", "300ms", "a.test",
@@ -196,6 +200,7 @@ def test_a_silent_name_server_and_little_patience(prise):
     assert done.code == 3 and "no name server answers" in done.err
 
 
+@pytest.mark.thread
 def test_many_targets_at_once(prise):
     zone = {f"n{i}.test A": [f"192.0.2.{i}"] for i in range(200)}
     done = box.run(prise, {"zone": zone}, "resolve", "--json", *(f"n{i}.test" for i in range(200)))

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -153,6 +154,38 @@ static void test_a_firewalls_answers(void **state)
 	assert_true(private_run("nft flush ruleset"));
 }
 
+/* The first SYN is answered by a firewall, the second by the listener, before the loop looks: what
+ * the firewall said must not stick to the connection. */
+static void test_an_early_icmp_leaves_no_trace(void **state)
+{
+	uint16_t port;
+	int listener = dialing_listen(AF_INET, 0, &port), peer;
+	struct dial_plan plan = dialing_plan_at("127.0.0.1", port);
+	struct dialing_call call;
+	struct pollfd look = {.events = 0};
+
+	if (!private_here() ||
+	    !private_run("nft flush ruleset && nft add table inet t && "
+			 "nft 'add chain inet t o { type filter hook output priority 0; }' && "
+			 "nft 'add rule inet t o tcp flags syn reject with icmp type "
+			 "host-unreachable'")) {
+		close(listener);
+		skip();
+	}
+	dialing_start(&plan, &call);
+	loop_turn(dialing_loop, 0);
+	assert_true(private_run("nft flush ruleset"));
+	peer = accept(listener, NULL, NULL);
+	assert_true(peer >= 0);
+	dialing_turn_until(&call.done);
+	assert_int_equal(call.result.err, 0);
+	look.fd = call.result.fd;
+	assert_int_equal(poll(&look, 1, 0), 0);
+	close(call.result.fd);
+	close(peer);
+	close(listener);
+}
+
 static void test_names(void **state)
 {
 	uint16_t port;
@@ -209,6 +242,7 @@ int main(void)
 		DIALING_TEST(test_family_that_is_off),
 		DIALING_TEST(test_unreachable_and_prohibited),
 		DIALING_TEST(test_a_firewalls_answers),
+		DIALING_TEST(test_an_early_icmp_leaves_no_trace),
 		DIALING_TEST(test_names),
 		DIALING_TEST(test_silent_name_server),
 	};

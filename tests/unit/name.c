@@ -118,6 +118,8 @@ static void test_unknown_is_not_unanswered(void **state)
 	assert_int_equal(resolve("trucbidule", NAME_BOTH).err, ERR_NO_NAME);
 	private_resolver("", nobody, "files dns");
 	assert_int_equal(resolve("trucbidule", NAME_BOTH).err, ERR_NAME_SERVER);
+	assert_int_equal(resolve("fe80::1%nosuchif", NAME_BOTH).err, ERR_NO_NAME);
+	assert_int_equal(resolve("1:2", NAME_BOTH).err, ERR_NO_NAME);
 }
 
 static void test_keeps_both_families_of_many_addresses(void **state)
