@@ -16,7 +16,7 @@ build/deps: tools/deps
 	@mkdir -p build && touch $@
 
 build/release/build.ninja: | build/deps
-	meson setup build/release -Dprefix=$(prefix)
+	meson setup build/release -Dprefix=$(prefix) -Dtests=disabled
 
 build/asan/build.ninja:
 	meson setup build/asan $(SANITIZED) -Db_sanitize=address,undefined
@@ -53,7 +53,6 @@ bench:
 fuzz:
 	@tools/deps check
 	@$(MAKE) --no-print-directory build/fuzz/build.ninja
-	@ninja -C build/fuzz
 	@tools/fuzz $(FUZZ_SECONDS)
 
 fmt:
