@@ -1,21 +1,15 @@
-/* The configuration, read by libconfuse from the option tables: every key is text to the library, and
- * base/option.h says what it means, so a file and a command line are judged by the same rows.
- *
- * Source: libconfuse's cfg_parse(3). */
-#include "daemon/configuration.h"
+/* What runs, and how: the defaults, what the file says (daemon/configuration_file.h) and what the
+ * command line says, judged by the same rows (base/option.h). */
+#include "daemon/configuration_file.h"
 
 #include "base/err.h"
 
-#include <confuse.h>
-#include <errno.h>
 #include <libintl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define _(s) gettext(s)
 #define N_(s) s
-
-enum { CONFIGURATION_KEYS_MOST = 48, CONFIGURATION_VALUE_BYTES = 1024 };
 
 const struct option configuration_options[] = {
 	{.name = "loops", .type = OPTION_COUNT, .most = 64,
@@ -31,187 +25,6 @@ const struct option configuration_options[] = {
 	 .help = N_("time that unfinished exchanges get when the daemon stops")},
 	OPTION_END,
 };
-
-/* The keys of a block: the common ones, then the machine's. */
-static const struct option *configuration_tables(const struct service_row *row, unsigned i)
-{
-	if (i == 0)
-		return service_options;
-	return i == 1 ? row->machine->settings : NULL;
-}
-
-static const struct option *configuration_key(const struct service_row *row, const char *name)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		const struct option *table = configuration_tables(row, i);
-		const struct option *found = table ? option_find(table, name, strlen(name)) : NULL;
-
-		if (found)
-			return found;
-	}
-	return NULL;
-}
-
-/* The nearest valid key of a block, or of the file itself when `row` is NULL. */
-static const char *configuration_nearest(const struct service_row *row, const char *name)
-{
-	const char *best = NULL;
-
-	for (unsigned i = 0; row && i < 2; i++) {
-		const struct option *table = configuration_tables(row, i);
-		const char *found = table ? option_nearest(table, name) : NULL;
-
-		if (found && (!best || text_distance(name, found) < text_distance(name, best)))
-			best = found;
-	}
-	if (row)
-		return best;
-	best = option_nearest(configuration_options, name);
-	for (unsigned i = 0; i < service_row_count; i++) {
-		unsigned distance = text_distance(name, service_rows[i].name);
-
-		if (distance <= 2 && (!best || distance < text_distance(name, best)))
-			best = service_rows[i].name;
-	}
-	return best;
-}
-
-/* libconfuse's callbacks carry no pointer of ours; a file is read by one thread at a time. */
-static _Thread_local struct configuration *configuration_current;
-
-static void configuration_say(struct configuration *c, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void configuration_say(struct configuration *c, const char *format, ...)
-{
-	va_list arguments;
-
-	if (c->message[0])
-		return;
-	va_start(arguments, format);
-	vsnprintf(c->message, sizeof c->message, format, arguments);
-	va_end(arguments);
-}
-
-/* The parser's own complaints. The word in quotes, if it is no key of ours, is the one to correct. */
-static void configuration_complaint(cfg_t *cfg, const char *format, va_list arguments)
-{
-	struct configuration *c = configuration_current;
-	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
-	char complaint[256], word[64] = "";
-	const char *nearest = NULL, *quote;
-
-	vsnprintf(complaint, sizeof complaint, format, arguments);
-	quote = strchr(complaint, '\'');
-	if (quote && sscanf(quote, "'%63[^']'", word) == 1)
-		nearest = configuration_nearest(row, word);
-	if (nearest && strcmp(nearest, word) != 0)
-		configuration_say(c, _("%s:%d: %s; did you mean '%s'?"), cfg->filename, cfg->line,
-				  complaint, nearest);
-	else
-		configuration_say(c, "%s:%d: %s", cfg->filename, cfg->line, complaint);
-}
-
-static int configuration_check_value(cfg_t *cfg, cfg_opt_t *opt, const struct option *row,
-				     const char *value)
-{
-	uint64_t scratch[256] = {0}; /* option_set writes at the row's offset: any struct of ours fits */
-
-	if (row->offset + sizeof(struct option_list) > sizeof scratch || row->type == OPTION_LIST)
-		return 0;
-	if (option_set(row, scratch, value) == 0)
-		return 0;
-	configuration_say(configuration_current,
-			  row->type == OPTION_CHOICE
-				  ? _("%s:%d: %s = \"%s\": expected one of: %s")
-				  : _("%s:%d: %s = \"%s\": expected %s"),
-			  cfg->filename, cfg->line, opt->name, value, _(option_expects(row)));
-	return -1;
-}
-
-static int configuration_validate(cfg_t *cfg, cfg_opt_t *opt)
-{
-	const struct service_row *service = service_find(cfg->name);
-	const struct option *row = service ? configuration_key(service, opt->name)
-					   : option_find(configuration_options, opt->name,
-							 strlen(opt->name));
-	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-
-	return row && value ? configuration_check_value(cfg, opt, row, value) : 0;
-}
-
-static unsigned configuration_add_keys(cfg_opt_t *opts, unsigned count, const struct option *table)
-{
-	for (; table && table->name && count < CONFIGURATION_KEYS_MOST - 1; table++) {
-		cfg_opt_t opt = CFG_STR(table->name, NULL, CFGF_NODEFAULT);
-
-		opts[count++] = opt;
-	}
-	return count;
-}
-
-/* A parser for the whole file. The option arrays are copied by cfg_init. */
-static cfg_t *configuration_parser(void)
-{
-	cfg_opt_t end = CFG_END();
-	cfg_opt_t opts[CONFIGURATION_KEYS_MOST];
-	cfg_opt_t blocks[CONFIGURATION_SERVICES_MOST][CONFIGURATION_KEYS_MOST];
-	unsigned count = configuration_add_keys(opts, 0, configuration_options);
-	cfg_t *cfg;
-
-	for (unsigned i = 0; i < service_row_count; i++) {
-		unsigned keys = configuration_add_keys(blocks[i], 0, service_options);
-		cfg_opt_t block = CFG_SEC(service_rows[i].name, blocks[i], CFGF_NODEFAULT);
-
-		keys = configuration_add_keys(blocks[i], keys, service_rows[i].machine->settings);
-		blocks[i][keys] = end;
-		opts[count++] = block;
-	}
-	opts[count] = end;
-	cfg = cfg_init(opts, CFGF_NONE);
-	if (!cfg)
-		return NULL;
-	cfg_set_error_function(cfg, configuration_complaint);
-	for (const struct option *row = configuration_options; row->name; row++)
-		cfg_set_validate_func(cfg, row->name, configuration_validate);
-	for (unsigned i = 0; i < service_row_count; i++)
-		for (unsigned t = 0; t < 2; t++) {
-			const struct option *row = configuration_tables(&service_rows[i], t);
-
-			for (; row && row->name; row++) {
-				char path[128];
-
-				snprintf(path, sizeof path, "%s|%s", service_rows[i].name,
-					 row->name);
-				cfg_set_validate_func(cfg, path, configuration_validate);
-			}
-		}
-	return cfg;
-}
-
-static int configuration_parse(struct configuration *c, const char *path, cfg_t **parsed)
-{
-	cfg_t *cfg = configuration_parser();
-	int result;
-
-	if (!cfg)
-		return ERR_MEMORY;
-	configuration_current = c;
-	errno = 0;
-	result = cfg_parse(cfg, path);
-	configuration_current = NULL;
-	*parsed = c->file = cfg;
-	if (result == CFG_SUCCESS)
-		return 0;
-	if (result == CFG_FILE_ERROR) {
-		int err = err_from_errno(errno);
-
-		configuration_say(c, "%s: %s", path, _(err_text(err)));
-		return err;
-	}
-	configuration_say(c, _("%s: not understood"), path);
-	return ERR_SYNTAX;
-}
 
 /* Sets the keys of `table` that the block has. A list is words between commas or spaces. */
 static int configuration_apply(cfg_t *cfg, const struct option *table, void *target)
@@ -276,12 +89,35 @@ static int configuration_add(struct configuration *c, const struct service_row *
 	return err;
 }
 
+static bool configuration_collide(const struct endpoint *a, const struct endpoint *b)
+{
+	if (a->unix_path || b->unix_path)
+		return a->unix_path && b->unix_path && strcmp(a->host, b->host) == 0;
+	if (a->port != b->port || a->port == 0)
+		return false;
+	return a->any || b->any ||
+	       (a->loopback == b->loopback && strcmp(a->host, b->host) == 0);
+}
+
+/* The service that has an address already; the kernel would say that another program has it. */
+static const struct configuration_service *configuration_holder(const struct configuration *c,
+								 const struct endpoint *e)
+{
+	for (unsigned i = 0; i < c->services; i++)
+		for (unsigned k = 0; k < c->service[i].endpoints; k++)
+			if (configuration_collide(&c->service[i].endpoint[k], e))
+				return &c->service[i];
+	return NULL;
+}
+
 static int configuration_parse_endpoints(struct configuration *c, struct configuration_service *s,
 					 uint16_t port)
 {
 	char fallback[8];
 	struct option_list list = s->common.listen;
+	const struct configuration_service *holder;
 
+	s->endpoints = 0;
 	if (!list.count) {
 		snprintf(fallback, sizeof fallback, "%u", port);
 		list.item[list.count++] = fallback;
@@ -292,10 +128,13 @@ static int configuration_parse_endpoints(struct configuration *c, struct configu
 					    : ERR_FULL;
 
 		if (err) {
-			configuration_say(c, _("%s: cannot listen on \"%s\": %s; expected PORT, "
-					       ":PORT, ADDR:PORT, [V6]:PORT, any:PORT or "
-					       "unix:/PATH"),
-					  s->row->name, list.item[i], _(err_text(err)));
+			configuration_say_listen(c, s->row->name, list.item[i], err);
+			return ERR_SYNTAX;
+		}
+		holder = configuration_holder(c, &s->endpoint[i]);
+		if (holder) {
+			configuration_say(c, _("%s: %s already listens on \"%s\""), s->row->name,
+					  holder->row->name, list.item[i]);
 			return ERR_SYNTAX;
 		}
 		s->endpoints = i + 1;

@@ -8,12 +8,15 @@
 #include "daemon/notify.h"
 #include "daemon/sandbox.h"
 
+#include <libintl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#define _(s) gettext(s)
 
 enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_NAMES_BYTES = 4096 };
 
@@ -91,7 +94,7 @@ static unsigned daemon_given(struct daemon *d, const struct service_row *row,
 	return count;
 }
 
-static int daemon_open_service(struct daemon *d, const struct configuration_service *configuration,
+static int daemon_open_service(struct daemon *d, struct configuration_service *configuration,
 			       const struct running *old, struct running **opened,
 			       struct daemon_trouble *trouble)
 {
@@ -178,7 +181,7 @@ static int daemon_prepare(struct daemon *d, struct configuration *c, struct daem
 
 		if (old && !kept && wanted->row->keeper) {
 			snprintf(trouble->message, sizeof trouble->message,
-				 "%s holds state: restart to change it", wanted->row->name);
+				 _("%s holds state: restart to change it"), wanted->row->name);
 			return ERR_SYSTEM;
 		}
 		if (!kept)
@@ -187,12 +190,21 @@ static int daemon_prepare(struct daemon *d, struct configuration *c, struct daem
 			return err;
 		change->service[change->services] = made;
 		change->kept[change->services++] = kept;
-		if (!kept)
-			err = running_start(made);
-		if (err)
-			return err;
 	}
 	return 0;
+}
+
+/* Only once all that can fail has been done: a client that a new service took would go with it. */
+static int daemon_start_change(struct daemon_change *change, struct daemon_trouble *trouble)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < change->services && !err; i++) {
+		trouble->service = running_configuration(change->service[i])->row->name;
+		if (!change->kept[i])
+			err = running_start(change->service[i]);
+	}
+	return err;
 }
 
 static bool daemon_goes_on(const struct daemon_change *change, const struct running *r)
@@ -242,10 +254,15 @@ static void daemon_reload(struct daemon *d)
 	err = daemon_read(&d->plan->request, &c, &trouble);
 	if (!err)
 		err = daemon_prepare(d, c, &change, &trouble);
+	if (!err)
+		err = daemon_start_change(&change, &trouble);
 	if (err) {
 		daemon_undo(&change);
-		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why",
-			   trouble.message[0] ? trouble.message : err_text(err));
+		if (!trouble.message[0])
+			snprintf(trouble.message, sizeof trouble.message, "%s: %s%s%s",
+				 trouble.service ? trouble.service : "serve", trouble.socket.where,
+				 trouble.listening ? ": " : "", _(err_text(err)));
+		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble.message);
 	} else {
 		daemon_apply(d, &change);
 		daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
@@ -357,10 +374,10 @@ static int daemon_confine(struct daemon *d, const struct configuration *c,
 			if (c->service[i].endpoint[k].unix_path)
 				sockets[count++] = c->service[i].endpoint[k].host;
 	if (d->settings.user) {
-		err = sandbox_become(d->settings.user);
+		err = sandbox_become(d->settings.user, d->state_dir);
 		if (err)
 			snprintf(trouble->message, sizeof trouble->message, "user = \"%s\": %s",
-				 d->settings.user, err_text(err));
+				 d->settings.user, _(err_text(err)));
 	}
 	if (!err && d->settings.sandbox)
 		sandbox_enter(d->state_dir, d->plan->request.path, sockets);

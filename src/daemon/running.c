@@ -1,55 +1,16 @@
 /* A running service. The gate is shared by all workers; everything else of a share belongs to its
  * worker's thread, where running_start, running_retire and running_drain send themselves. */
-#include "daemon/running.h"
+#include "daemon/running_parts.h"
 
 #include "base/err.h"
-#include "net/gate.h"
-#include "net/listener.h"
-#include "net/name.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define RUNNING_PAUSED_NS (60 * MOMENT_S)
-
-struct running_share {
-	struct running *running;
-	struct worker *worker;
-	struct pump *pump;
-	struct manners manners;
-	unsigned listeners, datagrams;
-	struct listener *listener[RUNNING_SOCKETS_MOST];
-	struct datagram *datagram[RUNNING_SOCKETS_MOST];
-	struct loop_mail resume; /* posted when the gate has room again */
-	atomic_bool resuming;
-	int err; /* of running_start */
-};
-
-struct running {
-	struct running_plan plan;
-	struct configuration_service configuration;
-	struct gate *gate;
-	char host[ENDPOINT_HOST_BYTES + 16]; /* as configured, when a name was; else empty */
-	unsigned sockets;
-	struct running_socket socket[RUNNING_SOCKETS_MOST];
-	struct work *work; /* of a keeper */
-	void *keeper_state;
-	struct service_context context;
-	const struct running_ports *own;
-	atomic_uint open;
-	atomic_ullong paused_ns; /* when a pause was last told */
-	unsigned shares;
-	struct running_share share[];
-};
-
-static const struct service_row *running_row(const struct running *r)
-{
-	return r->configuration.row;
-}
 
 static void running_event(void *owner, struct event *e)
 {
@@ -164,171 +125,6 @@ static void running_trouble(void *owner, int err, const struct address *remote)
 	running_event(share, &e);
 }
 
-static bool running_wants_udp(const struct running *r)
-{
-	unsigned transports = running_row(r)->transports;
-
-	return transports & SERVICE_UDP ||
-	       (transports & SERVICE_UDP_ASKED && r->configuration.common.udp);
-}
-
-static int running_keep(struct running *r, const struct running_socket *socket)
-{
-	if (r->sockets == RUNNING_SOCKETS_MOST) {
-		close(socket->fd);
-		return ERR_FULL;
-	}
-	r->socket[r->sockets++] = *socket;
-	return 0;
-}
-
-/* A socket that stands already for this address and worker. */
-static bool running_take_given(struct running *r, const struct listener_bind *bind, unsigned worker)
-{
-	for (unsigned i = 0; i < r->plan.given_count; i++) {
-		struct running_socket *s = &r->plan.given[i];
-
-		if (s->fd < 0 || s->datagram != bind->datagram || (!s->shared && s->worker != worker))
-			continue;
-		if (bind->unix_path ? strcmp(s->unix_path, bind->unix_path) != 0
-				    : !address_equal(&s->address, &bind->address))
-			continue;
-		if (running_keep(r, s) < 0)
-			return false;
-		s->fd = -1;
-		return true;
-	}
-	return false;
-}
-
-/* The sockets of one address: one for a homed service or a unix path, else one a worker. */
-static int running_bind(struct running *r, struct listener_bind *bind)
-{
-	bool one = bind->unix_path || running_row(r)->place == SERVICE_HOMED ||
-		   r->plan.worker_count == 1;
-	bool probed = false;
-
-	bind->spread = !one;
-	bind->backlog = r->configuration.common.backlog > INT32_MAX
-				? INT32_MAX
-				: (int)r->configuration.common.backlog;
-	for (unsigned w = 0; w < (one ? 1 : r->plan.worker_count); w++) {
-		struct running_socket socket = {.datagram = bind->datagram, .worker = w,
-						.shared = false};
-		int err;
-
-		if (running_take_given(r, bind, w)) {
-			probed = true;
-			continue;
-		}
-		if (bind->spread && !probed && (err = listener_probe(bind)) != 0)
-			return err;
-		probed = true;
-		socket.fd = listener_open(bind, &socket.address);
-		if (socket.fd < 0)
-			return socket.fd;
-		if (bind->unix_path)
-			snprintf(socket.unix_path, sizeof socket.unix_path, "%s", bind->unix_path);
-		bind->address.port = socket.address.port;
-		err = running_keep(r, &socket);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-static int running_open_address(struct running *r, const struct address *address,
-				const char *unix_path, struct running_trouble *trouble)
-{
-	struct listener_bind bind = {.unix_path = unix_path};
-	int err = 0;
-
-	if (address)
-		bind.address = *address;
-	if (running_row(r)->transports & SERVICE_TCP)
-		err = running_bind(r, &bind);
-	if (!err && !unix_path && running_wants_udp(r)) {
-		bind.datagram = true;
-		err = running_bind(r, &bind);
-	}
-	if (err) {
-		trouble->datagram = bind.datagram;
-		trouble->address = bind.address;
-	}
-	return err;
-}
-
-/* Loopback or everywhere: both families, of which one may be missing on this machine. */
-static int running_open_both(struct running *r, const struct endpoint *e,
-			     struct running_trouble *trouble)
-{
-	struct address v4 = {.family = ADDRESS_V4, .port = e->port};
-	struct address v6 = {.family = ADDRESS_V6, .port = e->port};
-	int err4, err6;
-
-	if (e->loopback) {
-		memcpy(v4.ip, (const uint8_t[]){127, 0, 0, 1}, 4);
-		v6.ip[15] = 1;
-	}
-	err4 = running_open_address(r, &v4, NULL, trouble);
-	if (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL)
-		return err4;
-	err6 = running_open_address(r, &v6, NULL, trouble);
-	if (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL)
-		return err4;
-	return err6;
-}
-
-static int running_open_host(struct running *r, const struct endpoint *e,
-			     struct running_trouble *trouble)
-{
-	struct name_query query = {.port = e->port};
-	struct name_answer answer;
-	struct text host = TEXT_OVER(r->host);
-	struct address literal;
-	int err = 0;
-
-	snprintf(query.host, sizeof query.host, "%s", e->host);
-	name_resolve(&query, &answer);
-	if (answer.err)
-		return answer.err;
-	if (address_parse_ip(bytes_of_string(e->host), &literal) != 0)
-		endpoint_put(&host, e);
-	for (unsigned i = 0; i < answer.count && !err; i++) {
-		err = running_open_address(r, &answer.address[i], NULL, trouble);
-		if (err == ERR_NO_FAMILY && answer.count > 1)
-			err = 0;
-	}
-	return err || r->sockets ? err : ERR_NO_FAMILY;
-}
-
-static int running_open_endpoint(struct running *r, const struct endpoint *e,
-				 struct running_trouble *trouble)
-{
-	struct text where = TEXT_OVER(trouble->where);
-	bool both = e->loopback || e->any;
-
-	endpoint_put(&where, e);
-	trouble->port = e->port;
-	if (e->unix_path)
-		return running_open_address(r, NULL, e->host, trouble);
-	return both ? running_open_both(r, e, trouble) : running_open_host(r, e, trouble);
-}
-
-/* Sockets from systemd replace all addresses of the service. */
-static bool running_take_shared(struct running *r)
-{
-	bool taken = false;
-
-	for (unsigned i = 0; i < r->plan.given_count; i++)
-		if (r->plan.given[i].fd >= 0 && r->plan.given[i].shared &&
-		    running_keep(r, &r->plan.given[i]) == 0) {
-			r->plan.given[i].fd = -1;
-			taken = true;
-		}
-	return taken;
-}
-
 static struct running *running_new(const struct running_plan *plan)
 {
 	bool homed = plan->configuration->row->place == SERVICE_HOMED;
@@ -351,7 +147,6 @@ static struct running *running_new(const struct running_plan *plan)
 	for (unsigned i = 0; i < shares; i++) {
 		r->share[i].running = r;
 		r->share[i].worker = &plan->workers[i];
-		r->share[i].resume.run = running_resume_share;
 	}
 	return r;
 }
@@ -360,14 +155,11 @@ int running_open(struct running **opened, const struct running_plan *plan,
 		 struct running_trouble *trouble)
 {
 	struct running *r = running_new(plan);
-	bool taken;
-	int err = 0;
+	int err;
 
 	if (!r)
 		return ERR_MEMORY;
-	taken = running_take_shared(r);
-	for (unsigned i = 0; i < r->configuration.endpoints && !taken && !err; i++)
-		err = running_open_endpoint(r, &r->configuration.endpoint[i], trouble);
+	err = running_open_sockets(r, trouble);
 	r->plan.given = NULL;
 	r->plan.given_count = 0;
 	r->plan.configuration = &r->configuration;
@@ -376,7 +168,7 @@ int running_open(struct running **opened, const struct running_plan *plan,
 		running_free(r);
 		return err;
 	}
-	((struct configuration_service *)(uintptr_t)plan->configuration)->settings = NULL;
+	plan->configuration->settings = NULL;
 	*opened = r;
 	return 0;
 }
@@ -465,6 +257,7 @@ static void running_start_share(void *argument)
 	struct running_share *share = argument;
 	struct running *r = share->running;
 
+	share->resume.run = running_resume_share;
 	share->manners.rate = r->configuration.common.udp_rate;
 	share->manners.burst = r->configuration.common.udp_burst;
 	share->manners.any_length = r->configuration.common.udp_long_answers;
@@ -589,11 +382,11 @@ void running_free(struct running *r)
 		return;
 	for (unsigned i = 0; i < r->shares; i++)
 		worker_call(r->share[i].worker, running_free_share, &r->share[i]);
-	work_destroy(r->work);
-	if (r->keeper_state) {
-		loop_turn(r->context.loop, 0); /* answers of jobs that were still running */
+	if (r->keeper_state)
 		running_row(r)->keeper->stop(r->keeper_state);
-	}
+	work_destroy(r->work);
+	if (r->keeper_state)
+		loop_turn(r->context.loop, 0); /* the answer of a job that was still running */
 	running_close_sockets(r);
 	gate_destroy(r->gate);
 	configuration_free_settings(running_row(r), r->configuration.settings);

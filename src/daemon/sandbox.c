@@ -30,12 +30,14 @@
 	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                            \
 	 LANDLOCK_ACCESS_FS_MAKE_SYM)
 
-int sandbox_become(const char *user)
+int sandbox_become(const char *user, const char *state_dir)
 {
 	struct passwd *entry = getpwnam(user);
 
 	if (!entry)
 		return ERR_NO_NAME;
+	if (geteuid() == 0 && chown(state_dir, entry->pw_uid, entry->pw_gid) < 0)
+		return err_from_errno(errno);
 	if (initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 ||
 	    setuid(entry->pw_uid) < 0)
 		return err_from_errno(errno);

@@ -3,8 +3,9 @@
 #ifndef DAEMON_SANDBOX_H
 #define DAEMON_SANDBOX_H
 
-/* Becomes `user` with its groups, for good. 0, ERR_NO_NAME (no such user), ERR_PERMISSION. */
-int sandbox_become(const char *user);
+/* Becomes `user` with its groups, for good; `state_dir` is then the user's. 0, ERR_NO_NAME (no such user),
+ * ERR_PERMISSION. */
+int sandbox_become(const char *user, const char *state_dir);
 
 /* Confines this thread and all it makes from now on. `state_dir` may be written, `configuration` (a
  * file, or NULL) read; unix sockets may be made in the directories of `sockets` (NULL-terminated).

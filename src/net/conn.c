@@ -203,11 +203,28 @@ static int conn_send_run(struct conn *c, const struct out *out, unsigned from, u
 	return 0;
 }
 
+/* One run of bytes and nothing that waits: what nearly every short answer is. */
+static int conn_send_one(struct conn *c, struct bytes b)
+{
+	ssize_t sent = send(c->fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (sent < 0 && errno != EAGAIN && errno != EINTR)
+		return err_from_errno(errno);
+	if (sent > 0)
+		conn_sent(c, bytes_first(b, (size_t)sent));
+	if (sent == (ssize_t)b.len)
+		return 0;
+	return queue_put(&c->queue, &c->pump->common->queues,
+			 bytes_after(b, sent > 0 ? (size_t)sent : 0));
+}
+
 /* Sends what `out` gathered, a run of byte segments a call. 0 or an error. */
 static int conn_send(struct conn *c, const struct out *out)
 {
 	unsigned from = 0;
 
+	if (out->segments == 1 && out->segment[0].kind == OUT_BYTES && queue_is_empty(&c->queue))
+		return conn_send_one(c, bytes_of(out->segment[0].data, out->segment[0].len));
 	for (unsigned i = 0; i <= out->segments; i++) {
 		const struct out_segment *segment = &out->segment[i];
 		int err = 0;
@@ -248,7 +265,8 @@ static bool conn_settle(struct conn *c)
 	}
 	if (out->end)
 		return conn_finish(c);
-	conn_arm(c);
+	if (out->deadline_set || !wheel_is_armed(&c->timer))
+		conn_arm(c);
 	return true;
 }
 

@@ -31,6 +31,8 @@ struct datagram_place {
 
 struct datagram_common {
 	struct loop *loop;
+	unsigned used;  /* headers that the kernel wrote into since they were made ready */
+	bool pktinfo;   /* they are made ready with room for it */
 	struct mmsghdr in[DATAGRAM_BATCH];
 	struct iovec in_iov[DATAGRAM_BATCH];
 	struct datagram_place place[DATAGRAM_BATCH];
@@ -62,6 +64,8 @@ int datagram_common_create(struct datagram_common **created, struct loop *loop)
 	common->loop = loop;
 	common->answers = common->segments = 0;
 	common->arena_used = 0;
+	common->pktinfo = false;
+	common->used = DATAGRAM_BATCH;
 	*created = common;
 	return 0;
 }
@@ -239,22 +243,34 @@ static void datagram_handle(struct datagram *d, unsigned index)
 	}
 }
 
-static int datagram_receive(struct datagram *d)
+/* The kernel changes the lengths of a header that it fills; the others stand as they are. */
+static void datagram_make_ready(struct datagram_common *common, bool pktinfo)
 {
-	struct datagram_common *common = d->common;
-
-	for (unsigned i = 0; i < DATAGRAM_BATCH; i++) {
+	if (common->pktinfo != pktinfo)
+		common->used = DATAGRAM_BATCH;
+	common->pktinfo = pktinfo;
+	for (unsigned i = 0; i < common->used; i++) {
 		common->in_iov[i] = (struct iovec){common->receive[i], DATAGRAM_BYTES};
 		common->in[i].msg_hdr = (struct msghdr){
 			.msg_name = &common->place[i].from,
 			.msg_namelen = sizeof common->place[i].from,
 			.msg_iov = &common->in_iov[i],
 			.msg_iovlen = 1,
-			.msg_control = d->pktinfo ? common->place[i].control : NULL,
-			.msg_controllen = d->pktinfo ? DATAGRAM_CONTROL_BYTES : 0,
+			.msg_control = pktinfo ? common->place[i].control : NULL,
+			.msg_controllen = pktinfo ? DATAGRAM_CONTROL_BYTES : 0,
 		};
 	}
-	return recvmmsg(d->plan.fd, common->in, DATAGRAM_BATCH, MSG_DONTWAIT, NULL);
+}
+
+static int datagram_receive(struct datagram *d)
+{
+	struct datagram_common *common = d->common;
+	int count;
+
+	datagram_make_ready(common, d->pktinfo);
+	count = recvmmsg(d->plan.fd, common->in, DATAGRAM_BATCH, MSG_DONTWAIT, NULL);
+	common->used = count > 0 ? (unsigned)count : 0;
+	return count;
 }
 
 static void datagram_ready(void *owner, unsigned events)

@@ -26,9 +26,11 @@ enum {
 struct loop_slot {
 	loop_ready *ready; /* NULL: free */
 	void *owner;
-	int fd;
+	union {
+		int fd;
+		uint32_t next_free; /* of a free slot: index + 1, or 0 */
+	};
 	uint32_t generation;
-	uint32_t next_free;
 };
 
 struct loop {

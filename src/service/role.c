@@ -22,6 +22,8 @@ struct role_keep {
 	const struct service_context *context;
 	struct role_hub *hub;
 	int dir_fd, lock_fd;
+	unsigned jobs;  /* at work on the disk */
+	bool stopped;   /* its end waits for those */
 	struct wheel_timer timer;
 	struct out out;
 };
@@ -60,15 +62,31 @@ static void role_write(struct work_job *job)
 		close(fd);
 }
 
+static void role_free(struct role_keep *keep)
+{
+	if (keep->lock_fd >= 0)
+		close(keep->lock_fd);
+	if (keep->dir_fd >= 0)
+		close(keep->dir_fd);
+	free(keep->hub);
+	free(keep);
+}
+
 static void role_written(struct work_job *job)
 {
 	struct role_job *write_job = (struct role_job *)job;
+	struct role_keep *keep = write_job->keep;
 	struct message message = {.kind = ROLE_PERSISTED,
 				  .number = {write_job->request, (uint64_t)-write_job->err}};
 
-	role_hear(write_job->keep, OUT_OWNER, &message);
-	pump_deliver(write_job->keep->context->pumps);
 	free(write_job);
+	keep->jobs--;
+	if (!keep->stopped) {
+		role_hear(keep, OUT_OWNER, &message);
+		pump_deliver(keep->context->pumps);
+	} else if (!keep->jobs) {
+		role_free(keep);
+	}
 }
 
 static void role_persist(struct role_keep *keep, const struct message *message)
@@ -87,6 +105,7 @@ static void role_persist(struct role_keep *keep, const struct message *message)
 		job->line = TEXT_OVER(job->text);
 		role_record_put(&job->line, &record);
 		err = work_submit(keep->context->work, keep->context->loop, &job->job);
+		keep->jobs += !err;
 	}
 	if (err) {
 		failed.number[1] = (uint64_t)-err;
@@ -174,12 +193,9 @@ static void role_stop(void *state)
 	struct role_keep *keep = state;
 
 	loop_disarm(keep->context->loop, &keep->timer);
-	if (keep->lock_fd >= 0)
-		close(keep->lock_fd);
-	if (keep->dir_fd >= 0)
-		close(keep->dir_fd);
-	free(keep->hub);
-	free(keep);
+	keep->stopped = true;
+	if (!keep->jobs)
+		role_free(keep);
 }
 
 static void role_failed(struct role_keep *keep, int err)

@@ -61,7 +61,8 @@ struct service_keeper {
 	void (*told)(void *state, uint64_t from, const struct message *message);
 	/* The kind of message that says in a machine's name, after all else of it, that it is gone. */
 	uint32_t gone_kind;
-	/* The service stops: every connection is closed and no job of its runs. */
+	/* The service stops: every connection is closed. A job may still run; when its answer comes,
+	 * the context is gone. */
 	void (*stop)(void *state);
 };
 

@@ -1,0 +1,309 @@
+/* The configuration file, read by libconfuse from the option tables: every key is text to the library,
+ * and base/option.h says what it means.
+ *
+ * Source: libconfuse's cfg_parse_fp(3). */
+#include "daemon/configuration_file.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libintl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define _(s) gettext(s)
+
+enum { CONFIGURATION_KEYS_MOST = 48 };
+
+/* A last line of ours behind the file: where it is not read as a key of the file itself, something
+ * before it was left open, which the library would let pass. */
+#define CONFIGURATION_END "end_of_the_file"
+
+/* The keys of a block: the common ones, then the machine's. */
+static const struct option *configuration_tables(const struct service_row *row, unsigned i)
+{
+	if (i == 0)
+		return service_options;
+	return i == 1 ? row->machine->settings : NULL;
+}
+
+static const struct option *configuration_key(const struct service_row *row, const char *name)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct option *table = configuration_tables(row, i);
+		const struct option *found = table ? option_find(table, name, strlen(name)) : NULL;
+
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+const char *configuration_nearest(const struct service_row *row, const char *name)
+{
+	const char *best = NULL;
+
+	for (unsigned i = 0; row && i < 2; i++) {
+		const struct option *table = configuration_tables(row, i);
+		const char *found = table ? option_nearest(table, name) : NULL;
+
+		if (found && (!best || text_distance(name, found) < text_distance(name, best)))
+			best = found;
+	}
+	if (row)
+		return best;
+	best = option_nearest(configuration_options, name);
+	for (unsigned i = 0; i < service_row_count; i++) {
+		unsigned distance = text_distance(name, service_rows[i].name);
+
+		if (distance <= 2 && (!best || distance < text_distance(name, best)))
+			best = service_rows[i].name;
+	}
+	return best;
+}
+
+/* libconfuse's callbacks carry no pointer of ours; a file is read by one thread at a time. */
+static _Thread_local struct configuration *configuration_current;
+
+void configuration_say(struct configuration *c, const char *format, ...)
+{
+	va_list arguments;
+
+	if (c->message[0])
+		return;
+	va_start(arguments, format);
+	vsnprintf(c->message, sizeof c->message, format, arguments);
+	va_end(arguments);
+}
+
+/* At our line, the one behind the file's last. */
+static void configuration_say_open(struct configuration *c, const cfg_t *cfg)
+{
+	configuration_say(c, _("%s:%d: the end of the file, and a block, a string or a comment is "
+			       "still open"),
+			  cfg->filename, cfg->line - 1);
+}
+
+/* The parser's own complaints. The word in quotes, if it is no key of ours, is the one to correct. */
+static void configuration_complaint(cfg_t *cfg, const char *format, va_list arguments)
+{
+	struct configuration *c = configuration_current;
+	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
+	char complaint[256], word[64] = "";
+	const char *nearest = NULL, *quote;
+
+	vsnprintf(complaint, sizeof complaint, format, arguments);
+	quote = strchr(complaint, '\'');
+	if (quote && sscanf(quote, "'%63[^']'", word) == 1)
+		nearest = configuration_nearest(row, word);
+	if (strcmp(word, CONFIGURATION_END) == 0 || strstr(complaint, "premature end"))
+		configuration_say_open(c, cfg);
+	else if (nearest && strcmp(nearest, word) != 0)
+		configuration_say(c, _("%s:%d: %s; did you mean '%s'?"), cfg->filename, cfg->line,
+				  complaint, nearest);
+	else
+		configuration_say(c, "%s:%d: %s", cfg->filename, cfg->line, complaint);
+}
+
+void configuration_say_listen(struct configuration *c, const char *where, const char *item, int err)
+{
+	configuration_say(c, _("%s: cannot listen on \"%.80s\": %s; expected PORT, :PORT, ADDR:PORT, "
+			       "[V6]:PORT, any:PORT or unix:/PATH"),
+			  where, item, _(err_text(err)));
+}
+
+static int configuration_check_listen(cfg_t *cfg, const char *value)
+{
+	char *words = strdup(value), *rest = NULL, where[CONFIGURATION_MESSAGE_BYTES];
+	struct endpoint e;
+	unsigned count = 0;
+	int err = 0;
+
+	if (!words)
+		return ERR_MEMORY;
+	for (char *word = strtok_r(words, ", ", &rest); word && !err;
+	     word = strtok_r(NULL, ", ", &rest))
+		err = count++ < ENDPOINT_MOST ? endpoint_parse_listen(word, 1, false, &e) : ERR_FULL;
+	free(words);
+	if (!count)
+		err = ERR_SYNTAX;
+	snprintf(where, sizeof where, "%s:%d", cfg->filename, cfg->line);
+	if (err)
+		configuration_say_listen(configuration_current, where, value, err);
+	return err;
+}
+
+static int configuration_check_value(cfg_t *cfg, const struct option *row, const char *value)
+{
+	uint64_t scratch[256] = {0}; /* option_set writes at the row's offset: any struct of ours fits */
+	int err;
+
+	if (row->type == OPTION_LIST)
+		return configuration_check_listen(cfg, value);
+	if (row->offset + sizeof(uint64_t) > sizeof scratch)
+		return 0;
+	err = option_set(row, scratch, value);
+	if (err == ERR_RANGE)
+		configuration_say(configuration_current,
+				  _("%s:%d: %s = \"%s\": expected %" PRIu64 " to %" PRIu64 "%s"),
+				  cfg->filename, cfg->line, row->name, value, row->least, row->most,
+				  row->type == OPTION_DURATION ? " ms" : "");
+	else if (err)
+		configuration_say(configuration_current, _("%s:%d: %s = \"%s\": expected %s"),
+				  cfg->filename, cfg->line, row->name, value,
+				  _(option_expects(row)));
+	return err;
+}
+
+/* The library keeps the last of several; that the others count for nothing must not stay unsaid. Its
+ * place for a comment marks what was met. */
+static int configuration_validate_once(cfg_t *cfg, cfg_opt_t *opt)
+{
+	static char met[] = "met";
+
+	if (!cfg_opt_getcomment(opt))
+		return cfg_opt_setcomment(opt, met);
+	configuration_say(configuration_current, _("%s:%d: '%s' is there a second time"),
+			  cfg->filename, cfg->line, opt->name);
+	return -1;
+}
+
+static int configuration_validate(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const struct service_row *service = service_find(cfg->name);
+	const struct option *row = service ? configuration_key(service, opt->name)
+					   : option_find(configuration_options, opt->name,
+							 strlen(opt->name));
+	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+
+	if (configuration_validate_once(cfg, opt) != 0)
+		return -1;
+	return row && value ? configuration_check_value(cfg, row, value) : 0;
+}
+
+static int configuration_validate_user(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *user = cfg_opt_getnstr(opt, 0);
+
+	if (!user || getpwnam(user))
+		return configuration_validate(cfg, opt);
+	configuration_say(configuration_current, _("%s:%d: there is no user '%s'"), cfg->filename,
+			  cfg->line, user);
+	return -1;
+}
+
+static unsigned configuration_add_keys(cfg_opt_t *opts, unsigned count, const struct option *table)
+{
+	for (; table && table->name && count < CONFIGURATION_KEYS_MOST - 1; table++) {
+		cfg_opt_t opt = CFG_STR(table->name, NULL, CFGF_NODEFAULT);
+
+		opts[count++] = opt;
+	}
+	return count;
+}
+
+/* A parser for the whole file. The option arrays are copied by cfg_init. */
+static cfg_t *configuration_parser(void)
+{
+	cfg_opt_t end = CFG_END(), last = CFG_STR(CONFIGURATION_END, NULL, CFGF_NODEFAULT);
+	cfg_opt_t opts[CONFIGURATION_KEYS_MOST];
+	cfg_opt_t blocks[CONFIGURATION_SERVICES_MOST][CONFIGURATION_KEYS_MOST];
+	unsigned count = configuration_add_keys(opts, 0, configuration_options);
+	cfg_t *cfg;
+
+	for (unsigned i = 0; i < service_row_count; i++) {
+		unsigned keys = configuration_add_keys(blocks[i], 0, service_options);
+		cfg_opt_t block = CFG_SEC(service_rows[i].name, blocks[i], CFGF_NODEFAULT);
+
+		keys = configuration_add_keys(blocks[i], keys, service_rows[i].machine->settings);
+		blocks[i][keys] = end;
+		opts[count++] = block;
+	}
+	opts[count++] = last;
+	opts[count] = end;
+	cfg = cfg_init(opts, CFGF_NONE);
+	if (!cfg)
+		return NULL;
+	cfg_set_error_function(cfg, configuration_complaint);
+	for (const struct option *row = configuration_options; row->name; row++)
+		cfg_set_validate_func(cfg, row->name, configuration_validate);
+	cfg_set_validate_func(cfg, "user", configuration_validate_user);
+	for (unsigned i = 0; i < service_row_count; i++) {
+		cfg_set_validate_func(cfg, service_rows[i].name, configuration_validate_once);
+		for (unsigned t = 0; t < 2; t++) {
+			const struct option *row = configuration_tables(&service_rows[i], t);
+
+			for (; row && row->name; row++) {
+				char path[128];
+
+				snprintf(path, sizeof path, "%s|%s", service_rows[i].name,
+					 row->name);
+				cfg_set_validate_func(cfg, path, configuration_validate);
+			}
+		}
+	}
+	return cfg;
+}
+
+/* The file's text with our last line behind it. 0, ERR_NO_FILE, ERR_PERMISSION, ERR_SYNTAX (it is not
+ * text), ERR_MEMORY. */
+static int configuration_load(const char *path, char **text)
+{
+	FILE *f = fopen(path, "re");
+	char *whole = NULL;
+	size_t cap = 0;
+	int err = f ? 0 : err_from_errno(errno);
+	ssize_t len = f ? getdelim(&whole, &cap, '\0', f) : 0;
+
+	if (f && ferror(f))
+		err = err_from_errno(errno);
+	else if (len > 0 && whole[len - 1] == '\0')
+		err = ERR_SYNTAX;
+	if (!err && asprintf(text, "%s%s" CONFIGURATION_END " = yes", len > 0 ? whole : "",
+			     len > 0 && whole[len - 1] == '\n' ? "" : "\n") < 0)
+		err = ERR_MEMORY;
+	free(whole);
+	if (f)
+		fclose(f);
+	return err;
+}
+
+static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const char *path,
+				    char *text)
+{
+	FILE *f = fmemopen(text, strlen(text), "r");
+	int result;
+
+	cfg->filename = strdup(path);
+	if (!f || !cfg->filename) {
+		if (f)
+			fclose(f);
+		return ERR_MEMORY;
+	}
+	configuration_current = c;
+	result = cfg_parse_fp(cfg, f);
+	if (result == CFG_SUCCESS && !cfg_size(cfg, CONFIGURATION_END))
+		configuration_say_open(c, cfg);
+	configuration_current = NULL;
+	fclose(f);
+	if (result != CFG_SUCCESS)
+		configuration_say(c, _("%s: not understood"), path);
+	return c->message[0] ? ERR_SYNTAX : 0;
+}
+
+int configuration_parse(struct configuration *c, const char *path, cfg_t **parsed)
+{
+	char *text = NULL;
+	int err = configuration_load(path, &text);
+
+	if (err) {
+		configuration_say(c, "%s: %s", path, _(err_text(err)));
+		return err;
+	}
+	*parsed = c->file = configuration_parser();
+	err = *parsed ? configuration_parse_text(c, *parsed, path, text) : ERR_MEMORY;
+	free(text);
+	return err;
+}

@@ -1,0 +1,50 @@
+/* What running.c and running_sockets.c share: the service and its shares. Private to the two. */
+#ifndef DAEMON_RUNNING_PARTS_H
+#define DAEMON_RUNNING_PARTS_H
+
+#include "daemon/running.h"
+
+#include "net/gate.h"
+#include "net/listener.h"
+
+#include <stdatomic.h>
+
+struct running_share {
+	struct running *running;
+	struct worker *worker;
+	struct pump *pump;
+	struct manners manners;
+	unsigned listeners, datagrams;
+	struct listener *listener[RUNNING_SOCKETS_MOST];
+	struct datagram *datagram[RUNNING_SOCKETS_MOST];
+	struct loop_mail resume; /* posted when the gate has room again */
+	atomic_bool resuming;
+	int err; /* of running_start */
+};
+
+struct running {
+	struct running_plan plan;
+	struct configuration_service configuration;
+	struct gate *gate;
+	char host[ENDPOINT_HOST_BYTES + 16]; /* as configured, when a name was; else empty */
+	unsigned sockets;
+	struct running_socket socket[RUNNING_SOCKETS_MOST];
+	struct work *work; /* of a keeper */
+	void *keeper_state;
+	struct service_context context;
+	const struct running_ports *own;
+	atomic_uint open;
+	_Atomic uint64_t paused_ns; /* when a pause was last told */
+	unsigned shares;
+	struct running_share share[];
+};
+
+/* Opens every socket of the configuration, or takes those given. As running_open. */
+int running_open_sockets(struct running *r, struct running_trouble *trouble);
+
+static inline const struct service_row *running_row(const struct running *r)
+{
+	return r->configuration.row;
+}
+
+#endif

@@ -1,0 +1,186 @@
+/* The sockets of a service: those that stand already (systemd's, or the service's before a reload), and
+ * new ones, one a worker, so that the kernel spreads connections (SO_REUSEPORT, socket(7)). */
+#include "daemon/running_parts.h"
+
+#include "base/err.h"
+#include "net/name.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static bool running_wants_udp(const struct running *r)
+{
+	unsigned transports = running_row(r)->transports;
+
+	return transports & SERVICE_UDP ||
+	       (transports & SERVICE_UDP_ASKED && r->configuration.common.udp);
+}
+
+static int running_keep(struct running *r, const struct running_socket *socket)
+{
+	if (r->sockets == RUNNING_SOCKETS_MOST) {
+		close(socket->fd);
+		return ERR_FULL;
+	}
+	r->socket[r->sockets++] = *socket;
+	return 0;
+}
+
+/* A socket that stands already for this address and worker. */
+static bool running_take_given(struct running *r, const struct listener_bind *bind, unsigned worker)
+{
+	for (unsigned i = 0; i < r->plan.given_count; i++) {
+		struct running_socket *s = &r->plan.given[i];
+
+		if (s->fd < 0 || s->datagram != bind->datagram || (!s->shared && s->worker != worker))
+			continue;
+		if (bind->unix_path ? strcmp(s->unix_path, bind->unix_path) != 0
+				    : !address_equal(&s->address, &bind->address))
+			continue;
+		if (running_keep(r, s) < 0)
+			return false;
+		s->fd = -1;
+		return true;
+	}
+	return false;
+}
+
+/* The sockets of one address: one for a homed service or a unix path, else one a worker. */
+static int running_bind(struct running *r, struct listener_bind *bind)
+{
+	bool one = bind->unix_path || running_row(r)->place == SERVICE_HOMED ||
+		   r->plan.worker_count == 1;
+	bool probed = false;
+
+	bind->spread = !one;
+	bind->backlog = r->configuration.common.backlog > INT32_MAX
+				? INT32_MAX
+				: (int)r->configuration.common.backlog;
+	for (unsigned w = 0; w < (one ? 1 : r->plan.worker_count); w++) {
+		struct running_socket socket = {.datagram = bind->datagram, .worker = w,
+						.shared = false};
+		int err;
+
+		if (running_take_given(r, bind, w)) {
+			probed = true;
+			continue;
+		}
+		if (bind->spread && !probed && (err = listener_probe(bind)) != 0)
+			return err;
+		probed = true;
+		socket.fd = listener_open(bind, &socket.address);
+		if (socket.fd < 0)
+			return socket.fd;
+		if (bind->unix_path)
+			snprintf(socket.unix_path, sizeof socket.unix_path, "%s", bind->unix_path);
+		bind->address.port = socket.address.port;
+		err = running_keep(r, &socket);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int running_open_address(struct running *r, const struct address *address,
+				const char *unix_path, struct running_trouble *trouble)
+{
+	struct listener_bind bind = {.unix_path = unix_path};
+	int err = 0;
+
+	if (address)
+		bind.address = *address;
+	if (running_row(r)->transports & SERVICE_TCP)
+		err = running_bind(r, &bind);
+	if (!err && !unix_path && running_wants_udp(r)) {
+		bind.datagram = true;
+		err = running_bind(r, &bind);
+	}
+	if (err) {
+		trouble->datagram = bind.datagram;
+		trouble->address = bind.address;
+	}
+	return err;
+}
+
+/* Loopback or everywhere: both families, of which one may be missing on this machine. */
+static int running_open_both(struct running *r, const struct endpoint *e,
+			     struct running_trouble *trouble)
+{
+	struct address v4 = {.family = ADDRESS_V4, .port = e->port};
+	struct address v6 = {.family = ADDRESS_V6, .port = e->port};
+	int err4, err6;
+
+	if (e->loopback) {
+		memcpy(v4.ip, (const uint8_t[]){127, 0, 0, 1}, 4);
+		v6.ip[15] = 1;
+	}
+	err4 = running_open_address(r, &v4, NULL, trouble);
+	if (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL)
+		return err4;
+	err6 = running_open_address(r, &v6, NULL, trouble);
+	if (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL)
+		return err4;
+	return err6;
+}
+
+static int running_open_host(struct running *r, const struct endpoint *e,
+			     struct running_trouble *trouble)
+{
+	struct name_query query = {.port = e->port};
+	struct name_answer answer;
+	struct text host = TEXT_OVER(r->host);
+	struct address literal;
+	int err = 0;
+
+	snprintf(query.host, sizeof query.host, "%s", e->host);
+	name_resolve(&query, &answer);
+	if (answer.err)
+		return answer.err;
+	if (address_parse_ip(bytes_of_string(e->host), &literal) != 0)
+		endpoint_put(&host, e);
+	for (unsigned i = 0; i < answer.count && !err; i++) {
+		err = running_open_address(r, &answer.address[i], NULL, trouble);
+		if (err == ERR_NO_FAMILY && answer.count > 1)
+			err = 0;
+	}
+	return err || r->sockets ? err : ERR_NO_FAMILY;
+}
+
+static int running_open_endpoint(struct running *r, const struct endpoint *e,
+				 struct running_trouble *trouble)
+{
+	struct text where = TEXT_OVER(trouble->where);
+	bool both = e->loopback || e->any;
+
+	endpoint_put(&where, e);
+	trouble->port = e->port;
+	if (e->unix_path)
+		return running_open_address(r, NULL, e->host, trouble);
+	return both ? running_open_both(r, e, trouble) : running_open_host(r, e, trouble);
+}
+
+/* Sockets from systemd replace all addresses of the service. */
+static bool running_take_shared(struct running *r)
+{
+	bool taken = false;
+
+	for (unsigned i = 0; i < r->plan.given_count; i++)
+		if (r->plan.given[i].fd >= 0 && r->plan.given[i].shared &&
+		    running_keep(r, &r->plan.given[i]) == 0) {
+			r->plan.given[i].fd = -1;
+			taken = true;
+		}
+	return taken;
+}
+
+int running_open_sockets(struct running *r, struct running_trouble *trouble)
+{
+	int err = 0;
+
+	if (running_take_shared(r))
+		return 0;
+	for (unsigned i = 0; i < r->configuration.endpoints && !err; i++)
+		err = running_open_endpoint(r, &r->configuration.endpoint[i], trouble);
+	return err;
+}
