@@ -4,6 +4,7 @@ mount namespace where only loopback is up, with a file of hosts and a name serve
     hosts     what /etc/hosts says
     zone      {"a.test A": ["192.0.2.1"], "b.test CNAME": ["a.test"], "c.test": "SERVFAIL"}
     silent    the name server never answers; zone None: there is none
+    options   of resolv.conf(5), timeout:1 unless told
     setup     shell commands, run first: routes, sysctls, firewall rules
     greet     {"127.0.0.1 7013": "text"}: a TCP server that says so and closes
 
@@ -103,9 +104,10 @@ def cover(path, text, scratch):
 def inside(settings, command):
     zone = settings.get("zone", {})
     order = "files" if zone is None else "files dns"
+    options = settings.get("options", "timeout:1")
     with tempfile.TemporaryDirectory() as scratch:
         files = {"/etc/hosts": settings.get("hosts", ""),
-                 "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+                 "/etc/resolv.conf": f"nameserver 127.0.0.1\noptions {options} attempts:1\n",
                  "/etc/nsswitch.conf": f"hosts: {order}\nservices: files\n"}
         up = subprocess.run(["ip", "link", "set", "lo", "up"], check=False).returncode == 0
         if not up or not all(cover(path, text, scratch) for path, text in files.items()):

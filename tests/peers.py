@@ -1,5 +1,5 @@
-"""Third parties in Python: servers as the courses write them, each a function of a connected socket,
-and ones that misbehave. The fixture `peer` starts them: peer(close_early).address."""
+"""Third parties in Python: servers as the courses write them, each a function of a connected
+socket, and ones that misbehave. The fixture `peer` starts them: peer(close_early).address."""
 
 import contextlib
 import socket

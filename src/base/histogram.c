@@ -1,5 +1,6 @@
-/* A histogram of log-linear buckets: each power of two has the same number of them, as a floating-point
- * number has the same digits whatever its exponent. Source: G. Tene's HdrHistogram, for the idea. */
+/* A histogram of log-linear buckets: each power of two has the same number of them, as a
+ * floating-point number has the same digits whatever its exponent. Source: G. Tene's HdrHistogram,
+ * for the idea. */
 #include "base/histogram.h"
 
 static unsigned bucket_of(uint64_t value)

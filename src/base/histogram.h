@@ -1,5 +1,5 @@
-/* How often each value came, in constant memory however many come: exact below HISTOGRAM_EXACT, above
- * it to one part in 32,768. Zeroed, it is empty; 7 MB of address space, touched as used. */
+/* How often each value came, in constant memory however many come: exact below HISTOGRAM_EXACT,
+ * above it to one part in 32,768. Zeroed, it is empty; 7 MB of address space, touched as used. */
 #ifndef BASE_HISTOGRAM_H
 #define BASE_HISTOGRAM_H
 
@@ -10,8 +10,8 @@ enum {
 	HISTOGRAM_EXACT = 1 << HISTOGRAM_EXACT_BITS,
 	HISTOGRAM_PARTS = HISTOGRAM_EXACT / 2, /* of each power of two above */
 	HISTOGRAM_BITS = 40,                   /* all values of more are as one */
-	HISTOGRAM_BUCKETS =
-		HISTOGRAM_EXACT + (HISTOGRAM_BITS - HISTOGRAM_EXACT_BITS) * HISTOGRAM_PARTS + 1,
+	HISTOGRAM_BUCKETS = HISTOGRAM_EXACT +
+			    (HISTOGRAM_BITS - HISTOGRAM_EXACT_BITS) * HISTOGRAM_PARTS + 1,
 };
 
 struct histogram {

@@ -225,6 +225,24 @@ void text_put_visible(struct text *t, struct bytes b, bool keep_newlines)
 	}
 }
 
+size_t text_columns(struct bytes b)
+{
+	size_t columns = 0;
+
+	for (size_t i = 0; i < b.len; i++)
+		columns += (b.data[i] & 0xc0) != 0x80;
+	return columns;
+}
+
+void text_put_padded(struct text *t, const char *s, size_t columns)
+{
+	size_t taken = text_columns(bytes_of_string(s));
+
+	text_put_string(t, s);
+	for (; taken < columns; taken++)
+		text_put_byte(t, ' ');
+}
+
 enum { WORD_BYTES = 63 };
 
 static unsigned least(unsigned a, unsigned b)

@@ -33,6 +33,13 @@ struct bytes text_bytes(const struct text *t);
  * \t \xNN, bytes that are no UTF-8 as \xNN. */
 void text_put_visible(struct text *t, struct bytes b, bool keep_newlines);
 
+/* Columns that a terminal gives to `b`, which is UTF-8: one a character (our languages have no wide
+ * ones). */
+size_t text_columns(struct bytes b);
+
+/* Puts `s` and then spaces, up to `columns` columns; a longer `s` is put whole. */
+void text_put_padded(struct text *t, const char *s, size_t columns);
+
 /* How many bytes at the end of `b` begin a UTF-8 sequence that is valid so far and lacks its rest:
  * 0 to 3. Anything that can no longer become valid counts as complete (0). RFC 3629. */
 size_t text_utf8_incomplete_tail(struct bytes b);

@@ -15,7 +15,7 @@ const struct option arguments_common[] = {
 	{"ipv4", '4', OPTION_FLAG, .offset = COMMON(v4), .help = N_("IPv4 only")},
 	{"ipv6", '6', OPTION_FLAG, .offset = COMMON(v6), .help = N_("IPv6 only")},
 	{"udp", 'u', OPTION_FLAG, .offset = COMMON(udp), .help = N_("UDP instead of TCP")},
-	{"timeout", 't', OPTION_DURATION, "DUR", COMMON(timeout_ms),
+	{"timeout", 't', OPTION_DURATION, N_("DUR"), COMMON(timeout_ms),
 	 .help = N_("give up after DUR (500ms, 2s, 1m)")},
 	{"quiet", 'q', OPTION_FLAG, .offset = COMMON(quiet),
 	 .help = N_("say only what was asked for")},
@@ -155,7 +155,7 @@ static int missing_value(struct found found, const char *word)
 {
 	char advice[512];
 
-	snprintf(advice, sizeof(advice), _("%s %s: %s"), word, found.row->argument,
+	snprintf(advice, sizeof(advice), _("%s %s: %s"), word, _(found.row->argument),
 		 _(option_expects(found.row)));
 	say_usage(advice, _("%s lacks its value"), word);
 	return ERR_USAGE;

@@ -1,4 +1,5 @@
-/* The clients' common part. One loop, one work thread for the name, one pump with one connection. */
+/* The clients' common part. One loop, one work thread for the name, one pump with one connection.
+ */
 #include "command/client.h"
 
 #include "command/say.h"
@@ -40,8 +41,9 @@ static int client_parse(struct client *c, uint16_t default_port, bool two_words,
 		*taken = 2;
 		err = endpoint_parse_peer_words(host, call->argv[1], call->common.udp, &c->to);
 		if (err)
-			return say_usage(_("a number from 1 to 65535, or a name from `prise services`"),
-					 _("'%s' is no port: %s"), call->argv[1], _(err_text(err)));
+			return say_usage(
+				_("a number from 1 to 65535, or a name from `prise services`"),
+				_("'%s' is no port: %s"), call->argv[1], _(err_text(err)));
 	} else {
 		*taken = 1;
 		err = endpoint_parse_peer(host, default_port, call->common.udp, &c->to);
@@ -310,7 +312,7 @@ void client_end(struct client *c, int err)
 struct client_exchange {
 	struct client *client;
 	struct bytes request;
-	unsigned tries;       /* left */
+	unsigned tries; /* left */
 	uint64_t try_ns;
 	int fd;
 	int64_t registration;

@@ -18,7 +18,7 @@ struct client {
 	struct work *work;
 	struct pump_common *pumps;
 	struct endpoint to;
-	enum name_families families; /* to be tried */
+	enum name_families families;          /* to be tried */
 	char where[ENDPOINT_HOST_BYTES + 16]; /* `to` as people write it */
 	struct address source;                /* to dial from; the caller's, after client_open */
 	struct address remote, local;         /* once connected */
@@ -26,10 +26,10 @@ struct client {
 	/* The conversation under way. */
 	const struct client_talk *talk;
 	struct pump *pump;
-	uint64_t id;      /* of the machine */
+	uint64_t id;       /* of the machine */
 	struct dial *dial; /* while it is under way */
-	int fd;           /* what client_dial connected */
-	bool connected;   /* what goes wrong from here on is the conversation's */
+	int fd;            /* what client_dial connected */
+	bool connected;    /* what goes wrong from here on is the conversation's */
 	bool done;
 	int err;
 	struct wheel_timer timer;
@@ -44,8 +44,8 @@ struct client_talk {
 	bool for_stdout;   /* pointless, so it ends well, once nobody reads stdout */
 	/* Each may be NULL. */
 	void (*noted)(void *owner, const struct event *event); /* each event, also with --json */
-	void (*heard)(void *owner, struct bytes b); /* what comes, before the machine has it and after
-						     * its end too */
+	void (*heard)(void *owner, struct bytes b); /* what comes, before the machine has it and
+						     * after its end too */
 	void (*connected)(void *owner, struct client *client);
 	void (*event)(void *owner, const struct event *event);
 	void (*told)(void *owner, const struct message *message);
@@ -58,12 +58,12 @@ struct client_talk {
 int client_open(struct client *client, const struct command_call *call, uint16_t default_port,
 		bool two_words, int *taken);
 
-/* Connects and lets the machine talk until it or the peer ends it. 0, or the ERR_; client->connected
- * says which part it belongs to. */
+/* Connects and lets the machine talk until it or the peer ends it. 0, or the ERR_;
+ * client->connected says which part it belongs to. */
 int client_talk(struct client *client, const struct client_talk *talk);
 
-/* Over UDP: sends `request` up to `tries` times, a third of the time each, and hands the first answer
- * to the machine's `datagram`. 0, or the ERR_. */
+/* Over UDP: sends `request` up to `tries` times, a third of the time each, and hands the first
+ * answer to the machine's `datagram`. 0, or the ERR_. */
 int client_ask(struct client *client, const struct client_talk *talk, struct bytes request,
 	       unsigned tries);
 
@@ -71,8 +71,8 @@ int client_ask(struct client *client, const struct client_talk *talk, struct byt
  * `timeout_ms` 0: -t, else 10 s. 0, or the ERR_. */
 int client_dial(struct client *client, uint64_t timeout_ms, int *fd);
 
-/* Over UDP a refusal comes after connecting, so nothing else was tried: true when a name may have an
- * address of the other family too, which client_dial then takes. Once. */
+/* Over UDP a refusal comes after connecting, so nothing else was tried: true when a name may have
+ * an address of the other family too, which client_dial then takes. Once. */
 bool client_other_family(struct client *client);
 
 /* After it: runs the loop until client_stop, and returns its `err`. */
@@ -81,15 +81,15 @@ int client_wait(struct client *client);
 /* A message to the machine; also from within a callback. */
 void client_tell(struct client *client, uint32_t kind, struct bytes body);
 
-/* The peer has `ms` from now for whatever is due next, or it ends with ERR_TIMEOUT; 0: as long as it
- * likes. Not together with total_ms. */
+/* The peer has `ms` from now for whatever is due next, or it ends with ERR_TIMEOUT; 0: as long as
+ * it likes. Not together with total_ms. */
 void client_await(struct client *client, uint64_t ms);
 
 /* Ends the conversation from within (a callback): politely, or with an error at once. */
 void client_end(struct client *client, int err);
 
-/* Ends client_talk, client_dial or client_wait at once, which returns `err` (0: well); from within a
- * callback. */
+/* Ends client_talk, client_dial or client_wait at once, which returns `err` (0: well); from within
+ * a callback. */
 void client_stop(struct client *client, int err);
 
 /* Says what went wrong, with the advice that fits. Returns the exit code; 0 for 0. */

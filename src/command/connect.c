@@ -1,4 +1,5 @@
-/* prise connect: talk to a port; standard input to the peer, the peer to standard output (SPEC 3). */
+/* prise connect: talk to a port; standard input to the peer, the peer to standard output (SPEC 3).
+ */
 #include "command/client.h"
 #include "command/ports.h"
 #include "command/say.h"
@@ -16,18 +17,32 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "wait", .letter = 'w', .type = OPTION_DURATION, .argument = "DUR",
-	 .fallback = "1s", .offset = offsetof(struct options, wait_ms),
+	{.name = "wait",
+	 .letter = 'w',
+	 .type = OPTION_DURATION,
+	 .argument = N_("DUR"),
+	 .fallback = "1s",
+	 .offset = offsetof(struct options, wait_ms),
 	 .help = N_("with -u, how long to wait for answers after the last datagram")},
-	{.name = "crlf", .letter = 'C', .type = OPTION_FLAG,
-	 .offset = offsetof(struct options, crlf), .help = N_("end lines with CR LF")},
-	{.name = "test", .letter = 'z', .type = OPTION_FLAG,
+	{.name = "crlf",
+	 .letter = 'C',
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, crlf),
+	 .help = N_("end lines with CR LF")},
+	{.name = "test",
+	 .letter = 'z',
+	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct options, test),
 	 .help = N_("only test whether somebody listens; several ports and ranges are allowed")},
-	{.name = "source", .letter = 's', .type = OPTION_TEXT, .argument = "ADDR[:PORT]",
+	{.name = "source",
+	 .letter = 's',
+	 .type = OPTION_TEXT,
+	 .argument = N_("ADDR[:PORT]"),
 	 .offset = offsetof(struct options, source),
 	 .help = N_("connect from this address of this machine, this port")},
-	{.name = "telnet", .type = OPTION_FLAG, .offset = offsetof(struct options, telnet),
+	{.name = "telnet",
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, telnet),
 	 .help = N_("speak telnet: answer negotiation; on a terminal Ctrl+] gives a prompt")},
 	OPTION_END,
 };
@@ -131,7 +146,8 @@ static int connect_run(struct command_call *call)
 		return code;
 	if (given->test)
 		return ports_test(call, &source, given->wait_ms);
-	code = client_open(&run.client, call, given->telnet ? CONNECT_TELNET_PORT : 0, true, &taken);
+	code = client_open(&run.client, call, given->telnet ? CONNECT_TELNET_PORT : 0, true,
+			   &taken);
 	if (code)
 		return code;
 	run.client.source = source;

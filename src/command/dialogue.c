@@ -71,8 +71,8 @@ static void dialogue_prompt(struct dialogue *d, struct bytes prompt)
 	}
 }
 
-/* The server may be silent for as long as it waits for a person, and no longer than silence_ms when it
- * is its turn. */
+/* The server may be silent for as long as it waits for a person, and no longer than silence_ms when
+ * it is its turn. */
 static void dialogue_told(void *owner, const struct message *message)
 {
 	struct dialogue *d = owner;
@@ -129,8 +129,7 @@ static int dialogue_run(struct command_call *call)
 		goto out;
 	err = dialogue_talk(d);
 	code = d->code ? d->code : client_say(&d->client, err);
-	if (!code && say_flush() &&
-	    (d->unsent || bytes_strip(lines_left(&d->lines)).len > 0))
+	if (!code && say_flush() && (d->unsent || bytes_strip(lines_left(&d->lines)).len > 0))
 		say_warning(_("the server ended the talk before everything was sent"));
 	client_close(&d->client);
 out:
@@ -141,14 +140,15 @@ out:
 const struct command command_dialogue = {
 	.name = "dialogue",
 	.synopsis = N_("HOST[:PORT]\nHOST PORT"),
-	.about = N_("Converses with a dialogue server: shows what it says, and sends a line each "
-		    "time it asks for a message. Lines are typed on the terminal, or come from "
-		    "standard input; at their end FIN is sent, and the server takes its leave.\n\n"
-		    "On a terminal control characters that the server sends are shown, not obeyed; "
-		    "anything else gets its bytes as they are, without the prompts. With --json each "
-		    "line of the server's is an event, and so is each prompt.\n\n"
-		    "Without a port, 2003. -t is how long the server may be silent when it is its "
-		    "turn (1m)."),
+	.about = N_(
+		"Converses with a dialogue server: shows what it says, and sends a line each "
+		"time it asks for a message. Lines are typed on the terminal, or come from "
+		"standard input; at their end FIN is sent, and the server takes its leave.\n\n"
+		"On a terminal control characters that the server sends are shown, not obeyed; "
+		"anything else gets its bytes as they are, without the prompts. With --json each "
+		"line of the server's is an event, and so is each prompt.\n\n"
+		"Without a port, 2003. -t is how long the server may be silent when it is its "
+		"turn (1m)."),
 	.examples = "prise dialogue 127.0.0.1\n"
 		    "prise dialogue localhost 2003\n"
 		    "printf 'bonjour\\nsalut\\n' | prise dialogue localhost\n",

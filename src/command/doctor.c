@@ -25,7 +25,7 @@ struct options {
 };
 
 static const struct option options[] = {
-	{"root", 0, OPTION_TEXT, "DIR", offsetof(struct options, root), .fallback = ""},
+	{"root", 0, OPTION_TEXT, N_("DIR"), offsetof(struct options, root), .fallback = ""},
 	OPTION_END,
 };
 
@@ -35,7 +35,7 @@ struct doctor {
 	unsigned limits, faults;
 };
 
-/* One finding. `lift` is a command, or NULL when nothing needs lifting. */
+/* One finding. `subject` is N_(); `lift` is a command, or NULL when nothing needs lifting. */
 static void report(struct doctor *d, const char *subject, enum verdict verdict, const char *lift,
 		   const char *format, ...) __attribute__((format(printf, 5, 6)));
 
@@ -61,8 +61,8 @@ static void report(struct doctor *d, const char *subject, enum verdict verdict, 
 	static const char *const words[] = {N_("ok"), N_("limit"), N_("fault")};
 	static const char *const colours[] = {"\033[32m", "\033[33m", "\033[1;31m"};
 	bool coloured = say_coloured(stdout);
-	char line[512];
-	struct text text = TEXT_OVER(line);
+	char line[512], word[32], about[64];
+	struct text text = TEXT_OVER(line), first = TEXT_OVER(word), second = TEXT_OVER(about);
 	va_list arguments;
 
 	d->limits += verdict == LIMIT;
@@ -76,8 +76,10 @@ static void report(struct doctor *d, const char *subject, enum verdict verdict, 
 	}
 	if (d->quiet && verdict == FINE)
 		return;
-	printf("%s%-6s%s %-13s %s\n", coloured ? colours[verdict] : "", _(words[verdict]),
-	       coloured ? "\033[0m" : "", subject, line);
+	text_put_padded(&first, _(words[verdict]), 6);
+	text_put_padded(&second, _(subject), 13);
+	printf("%s%s%s %s %s\n", coloured ? colours[verdict] : "", word, coloured ? "\033[0m" : "",
+	       about, line);
 	if (lift != NULL)
 		printf("%-20s %s %s\n", "", _("lift:"), lift);
 }
@@ -117,15 +119,15 @@ static void check_descriptors(struct doctor *d)
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return;
 	if (limit.rlim_max < wanted)
-		report(d, "descriptors", LIMIT, "prlimit --pid $$ --nofile=1048576:1048576",
+		report(d, N_("descriptors"), LIMIT, "prlimit --pid $$ --nofile=1048576:1048576",
 		       _("%llu open files at most for one process: so many connections, not more"),
 		       (unsigned long long)limit.rlim_max);
 	else
-		report(d, "descriptors", FINE, NULL,
+		report(d, N_("descriptors"), FINE, NULL,
 		       _("%llu open files for one process (serve raises its own limit to that)"),
 		       (unsigned long long)limit.rlim_max);
 	if (read_number(d, "/proc/sys/fs/file-max", &all) && all < limit.rlim_max)
-		report(d, "descriptors", LIMIT, "sysctl -w fs.file-max=2097152",
+		report(d, N_("descriptors"), LIMIT, "sysctl -w fs.file-max=2097152",
 		       _("%llu open files for the whole machine, fewer than one process may have"),
 		       (unsigned long long)all);
 }
@@ -137,17 +139,17 @@ struct floor {
 };
 
 static const struct floor floors[] = {
-	{"backlog", "/proc/sys/net/core/somaxconn", 4096, "sysctl -w net.core.somaxconn=4096",
+	{N_("backlog"), "/proc/sys/net/core/somaxconn", 4096, "sysctl -w net.core.somaxconn=4096",
 	 N_("%llu connections may wait to be accepted; a burst beyond that is dropped"),
 	 N_("%llu connections may wait to be accepted")},
-	{"inotify", "/proc/sys/fs/inotify/max_user_watches", 65536,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_user_watches", 65536,
 	 "sysctl -w fs.inotify.max_user_watches=1048576",
 	 N_("%llu directories can be watched, in all your programs together"),
 	 N_("%llu directories can be watched")},
-	{"inotify", "/proc/sys/fs/inotify/max_user_instances", 128,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_user_instances", 128,
 	 "sysctl -w fs.inotify.max_user_instances=1024", N_("%llu watchers a user at most"),
 	 N_("%llu watchers a user")},
-	{"inotify", "/proc/sys/fs/inotify/max_queued_events", 16384,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_queued_events", 16384,
 	 "sysctl -w fs.inotify.max_queued_events=65536",
 	 N_("%llu events wait for a watcher at most; what comes beyond is told as a gap"),
 	 N_("%llu events wait for a watcher")},
@@ -206,15 +208,16 @@ static void check_capabilities(struct doctor *d)
 	if (!read_number(d, "/proc/sys/net/ipv4/ip_unprivileged_port_start", &first))
 		first = 1024;
 	if ((have >> bind_service & 1) != 0 || first <= 1)
-		report(d, "low ports", FINE, NULL, _("any port can be listened on"));
+		report(d, N_("low ports"), FINE, NULL, _("any port can be listened on"));
 	else
-		report(d, "low ports", LIMIT, "setcap cap_net_bind_service+ep $(command -v prise)",
+		report(d, N_("low ports"), LIMIT,
+		       "setcap cap_net_bind_service+ep $(command -v prise)",
 		       _("no listening below port %llu (no cap_net_bind_service)"),
 		       (unsigned long long)first);
 	for (unsigned i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
 		bool has = (have >> capabilities[i].bit & 1) != 0;
 
-		report(d, "capabilities", has ? FINE : LIMIT, has ? NULL : capabilities[i].lift,
+		report(d, N_("capabilities"), has ? FINE : LIMIT, has ? NULL : capabilities[i].lift,
 		       "%s", has ? _(capabilities[i].with) : _(capabilities[i].without));
 	}
 }
@@ -226,7 +229,8 @@ static void check_interfaces(struct doctor *d)
 	bool loopback = false;
 
 	if (getifaddrs(&all) != 0) {
-		report(d, "interfaces", FAULT, NULL, _("the system does not tell its interfaces"));
+		report(d, N_("interfaces"), FAULT, NULL,
+		       _("the system does not tell its interfaces"));
 		return;
 	}
 	for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
@@ -242,17 +246,18 @@ static void check_interfaces(struct doctor *d)
 	}
 	freeifaddrs(all);
 	if (!loopback)
-		report(d, "loopback", FAULT, "ip link set lo up",
+		report(d, N_("loopback"), FAULT, "ip link set lo up",
 		       _("127.0.0.1 is not there: nothing on this machine can speak to itself"));
 	else
-		report(d, "loopback", FINE, NULL, _("127.0.0.1 is there"));
+		report(d, N_("loopback"), FINE, NULL, _("127.0.0.1 is there"));
 	snprintf(lift, sizeof(lift), "ip link set %s multicast on", mute);
 	if (multicast[0] != '\0')
-		report(d, "multicast", FINE, NULL, _("interface %s takes multicast"), multicast);
+		report(d, N_("multicast"), FINE, NULL, _("interface %s takes multicast"),
+		       multicast);
 	else if (mute[0] != '\0')
-		report(d, "multicast", LIMIT, lift, _("interface %s takes no multicast"), mute);
+		report(d, N_("multicast"), LIMIT, lift, _("interface %s takes no multicast"), mute);
 	else
-		report(d, "multicast", LIMIT, "ip link set dev INTERFACE up",
+		report(d, N_("multicast"), LIMIT, "ip link set dev INTERFACE up",
 		       _("no interface but loopback is up: chat and cast stay on this machine"));
 }
 
@@ -272,11 +277,12 @@ static void check_ipv6(struct doctor *d)
 	if (f != NULL)
 		fclose(f);
 	if (!loopback)
-		report(d, "ipv6", LIMIT, lift, _("IPv6 is off: serve listens on IPv4 alone"));
+		report(d, N_("ipv6"), LIMIT, lift, _("IPv6 is off: serve listens on IPv4 alone"));
 	else if (!global)
-		report(d, "ipv6", FINE, NULL, _("IPv6 on this machine and its link, not beyond"));
+		report(d, N_("ipv6"), FINE, NULL,
+		       _("IPv6 on this machine and its link, not beyond"));
 	else
-		report(d, "ipv6", FINE, NULL, _("IPv6 here and beyond"));
+		report(d, N_("ipv6"), FINE, NULL, _("IPv6 here and beyond"));
 }
 
 static void check_clock(struct doctor *d)
@@ -284,16 +290,16 @@ static void check_clock(struct doctor *d)
 	struct timex clock = {0};
 
 	if (say_now_us() / 1000000 < 1704067200)
-		report(d, "clock", FAULT, "timedatectl set-time 'YYYY-MM-DD HH:MM:SS'",
+		report(d, N_("clock"), FAULT, "timedatectl set-time 'YYYY-MM-DD HH:MM:SS'",
 		       _("the clock is before 2024: daytime and time answer nonsense"));
 	else if (adjtimex(&clock) < 0)
-		report(d, "clock", LIMIT, NULL,
+		report(d, N_("clock"), LIMIT, NULL,
 		       _("the system does not tell whether its clock is right"));
 	else if ((clock.status & STA_UNSYNC) != 0)
-		report(d, "clock", LIMIT, "timedatectl set-ntp true",
+		report(d, N_("clock"), LIMIT, "timedatectl set-ntp true",
 		       _("nothing keeps the clock right: daytime and time answer what it shows"));
 	else
-		report(d, "clock", FINE, NULL, _("the clock is kept right, to %ld ms at worst"),
+		report(d, N_("clock"), FINE, NULL, _("the clock is kept right, to %ld ms at worst"),
 		       clock.maxerror / 1000);
 }
 
@@ -304,15 +310,15 @@ static void check_system(struct doctor *d)
 	char line[8];
 
 	if (landlock > 0)
-		report(d, "sandbox", FINE, NULL, _("Landlock %ld confines serve to its own files"),
-		       landlock);
+		report(d, N_("sandbox"), FINE, NULL,
+		       _("Landlock %ld confines serve to its own files"), landlock);
 	else
-		report(d, "sandbox", LIMIT, NULL,
+		report(d, N_("sandbox"), LIMIT, NULL,
 		       _("this kernel has no Landlock: serve runs unconfined"));
 	if (read_line(d, "/etc/services", line, sizeof(line)))
-		report(d, "names", FINE, NULL, _("/etc/services names the ports"));
+		report(d, N_("names"), FINE, NULL, _("/etc/services names the ports"));
 	else
-		report(d, "names", LIMIT, "apt-get install netbase",
+		report(d, N_("names"), LIMIT, "apt-get install netbase",
 		       _("no /etc/services: HOST:daytime and the like are not understood"));
 }
 
@@ -347,14 +353,15 @@ static void report_held(struct doctor *d, const struct port *p, const struct hol
 
 	snprintf(lift, sizeof(lift), "prise serve %s=:PORT", p->service);
 	if (h->pid == 0)
-		report(d, "ports", FAULT, lift,
+		report(d, N_("ports"), FAULT, lift,
 		       _("%s port %u of %s is held by a program of user %u"), transport, p->number,
 		       p->service, (unsigned)h->user);
 	else if (strcmp(h->program, "prise") == 0)
-		report(d, "ports", FINE, NULL, _("%s port %u of %s is held by prise, process %d"),
-		       transport, p->number, p->service, (int)h->pid);
+		report(d, N_("ports"), FINE, NULL,
+		       _("%s port %u of %s is held by prise, process %d"), transport, p->number,
+		       p->service, (int)h->pid);
 	else
-		report(d, "ports", FAULT, lift, _("%s port %u of %s is held by %s, process %d"),
+		report(d, N_("ports"), FAULT, lift, _("%s port %u of %s is held by %s, process %d"),
 		       transport, p->number, p->service, h->program, (int)h->pid);
 }
 
@@ -375,7 +382,7 @@ static void check_ports(struct doctor *d)
 		held++;
 	}
 	if (held == 0)
-		report(d, "ports", FINE, NULL, _("every port of the default services is free"));
+		report(d, N_("ports"), FINE, NULL, _("every port of the default services is free"));
 }
 
 static int run(struct command_call *call)

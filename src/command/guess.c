@@ -17,10 +17,15 @@ enum { GUESS_PORT = 2004, GUESS_SILENCE_MS = 10000, GUESS_PLAY_SILENCE_MS = 6000
 
 /* The command's options are the machine's settings. */
 static const struct option options[] = {
-	{.name = "max", .type = OPTION_COUNT, .argument = "N",
-	 .offset = offsetof(struct guess_client_settings, max), .least = 1, .most = INT64_MAX,
+	{.name = "max",
+	 .type = OPTION_COUNT,
+	 .argument = "N",
+	 .offset = offsetof(struct guess_client_settings, max),
+	 .least = 1,
+	 .most = INT64_MAX,
 	 .help = N_("the greatest number it may be, which the server is told")},
-	{.name = "play", .type = OPTION_FLAG,
+	{.name = "play",
+	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct guess_client_settings, play),
 	 .help = N_("let a person play: numbers from the terminal or standard input")},
 	OPTION_END,
@@ -90,7 +95,8 @@ static void guess_input_end(void *owner, int err)
 	client_tell(&g->client, GUESS_END, bytes_of(NULL, 0));
 }
 
-/* What the server asks was shown; this says that it is the person's turn, also where it asks nothing. */
+/* What the server asks was shown; this says that it is the person's turn, also where it asks
+ * nothing. */
 static void guess_want(struct guess *g, bool maximum)
 {
 	show_fresh_line(&g->show);
@@ -189,14 +195,15 @@ static int guess_run(struct command_call *call)
 const struct command command_guess = {
 	.name = "guess",
 	.synopsis = N_("HOST[:PORT] --max N\nHOST[:PORT] --play\nHOST PORT ..."),
-	.about = N_("Finds a number that a server has drawn. By itself, by bisection: it prints each "
-		    "number tried and what it was answered (plus: the secret is greater; moins: "
-		    "smaller), and at last the number; -q prints just that. With --play a person "
-		    "says the numbers, and giving up is exit 1.\n\n"
-		    "It copes with servers of many dialects: with questions or without, with line "
-		    "ends or without, 0 to N or 1 to N. One that contradicts itself is exit 8. "
-		    "Without a port, 2004. -t is how long the server may be silent (10s; 1m with "
-		    "--play); one that asks no questions takes 2s to be understood."),
+	.about = N_(
+		"Finds a number that a server has drawn. By itself, by bisection: it prints each "
+		"number tried and what it was answered (plus: the secret is greater; moins: "
+		"smaller), and at last the number; -q prints just that. With --play a person "
+		"says the numbers, and giving up is exit 1.\n\n"
+		"It copes with servers of many dialects: with questions or without, with line "
+		"ends or without, 0 to N or 1 to N. One that contradicts itself is exit 8. "
+		"Without a port, 2004. -t is how long the server may be silent (10s; 1m with "
+		"--play); one that asks no questions takes 2s to be understood."),
 	.examples = "prise guess 127.0.0.1 --max 100\n"
 		    "prise guess localhost 2004 --play\n",
 	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,

@@ -1,5 +1,5 @@
-/* Standard input by lines. Watched only while a line is wanted, for the end of a pipe would wake the
- * loop again and again. Sources: read(2), epoll_ctl(2) on EPERM. */
+/* Standard input by lines. Watched only while a line is wanted, for the end of a pipe would wake
+ * the loop again and again. Sources: read(2), epoll_ctl(2) on EPERM. */
 #include "command/lines.h"
 
 #include "base/err.h"
@@ -106,8 +106,8 @@ static void lines_watch(struct lines *l)
 		lines_finish(l, (int)registration);
 }
 
-/* Serves what is wanted with what there is. A callback that wants the next line at once is served by
- * this same loop, however many there are. */
+/* Serves what is wanted with what there is. A callback that wants the next line at once is served
+ * by this same loop, however many there are. */
 static void lines_go(struct lines *l)
 {
 	if (l->busy)

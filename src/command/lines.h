@@ -15,23 +15,25 @@ enum { LINES_BYTES = 65536 };
 
 struct lines {
 	/* The caller's, before lines_begin. */
-	size_t line_bytes; /* a longer line comes in several pieces; 0: LINES_BYTES, which is the most */
-	void (*line)(void *owner, struct bytes line, bool whole); /* without its LF; false: a piece */
+	size_t line_bytes; /* a longer line comes in several pieces; 0: LINES_BYTES, which is the
+			      most */
+	void (*line)(void *owner, struct bytes line,
+		     bool whole); /* without its LF; false: a piece */
 	void (*end)(void *owner, int err);
 	void *owner;
 
 	struct loop *loop;
 	int64_t registration; /* 0: not watched */
 	bool wanted, ended, busy;
-	bool always_ready;    /* a regular file */
-	size_t from, to;      /* what of `data` was read and not handed over */
+	bool always_ready;             /* a regular file */
+	size_t from, to;               /* what of `data` was read and not handed over */
 	uint8_t data[LINES_BYTES + 1]; /* one more, to see that a line is too long */
 };
 
 void lines_begin(struct lines *l, struct loop *loop);
 
-/* One more line, or the end, is wanted; `line` or `end` may be called before this returns. The bytes
- * of a line are valid during the call. Not after `end`. */
+/* One more line, or the end, is wanted; `line` or `end` may be called before this returns. The
+ * bytes of a line are valid during the call. Not after `end`. */
 void lines_want(struct lines *l);
 
 /* What was read and not handed over. */

@@ -1,5 +1,5 @@
-/* Ports tested one after the other; a test that ends at once needs no more. UDP has no way to say yes:
- * an answer, or silence instead of ICMP's "port unreachable", must do. */
+/* Ports tested one after the other; a test that ends at once needs no more. UDP has no way to say
+ * yes: an answer, or silence instead of ICMP's "port unreachable", must do. */
 #include "command/ports.h"
 
 #include "base/number.h"
@@ -54,10 +54,10 @@ static int ports_parse_all(struct ports *p)
 		int err = ports_parse(p, p->call->argv[i]);
 
 		if (err)
-			return say_usage(_("a number from 1 to 65535, a name from `prise services`, "
-					   "or LOW-HIGH"),
-					 _("'%s' is no port: %s"), p->call->argv[i],
-					 _(err_text(err)));
+			return say_usage(
+				_("a number from 1 to 65535, a name from `prise services`, "
+				  "or LOW-HIGH"),
+				_("'%s' is no port: %s"), p->call->argv[i], _(err_text(err)));
 	}
 	p->several = p->count > 1;
 	return 0;
@@ -78,12 +78,13 @@ static int ports_probe(struct ports *p, int fd, bool *answered)
 	return *answered ? 0 : err_from_errno(errno);
 }
 
+/* `state` is N_(); events have it as it is. */
 static void ports_print(struct ports *p, const char *state, int err, uint64_t took_ns)
 {
 	struct event e;
 
 	if (!p->call->common.json) {
-		printf("%s %s\n", p->client.where, state);
+		printf("%s %s\n", p->client.where, _(state));
 		return;
 	}
 	event_init(&e, EVENT_INFO, "connect.test", "connect", say_now_us());
@@ -115,8 +116,11 @@ static int ports_test_one(struct ports *p)
 	p->closed += err != 0;
 	if (err && (!p->several || err_exit(err) == err_exit(ERR_NO_NAME)))
 		return client_say(&p->client, err);
-	ports_print(p, err ? _(err_text(err)) : answered ? "open" : _("open, or filtered"), err,
-		    loop_now(p->client.loop)->boot_ns - start_ns);
+	ports_print(p,
+		    err        ? err_text(err)
+		    : answered ? N_("open")
+			       : N_("open, or filtered"),
+		    err, loop_now(p->client.loop)->boot_ns - start_ns);
 	fflush(stdout);
 	return err_exit(err);
 }

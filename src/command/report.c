@@ -24,6 +24,7 @@ void report_open(const struct report *r)
 	report_begin(r, &e, "conn.open");
 	event_address(&e, "local", &r->local);
 	say_event(&e);
+	say_flush();
 }
 
 void report_data(const struct report *r, struct bytes b)
@@ -52,9 +53,12 @@ void report_close(const struct report *r, int err, uint64_t in_bytes, uint64_t o
 	if (!r->call->common.json)
 		return;
 	report_begin(r, &e, "conn.close");
-	event_uint(&e, "in_bytes", in_bytes);
-	event_uint(&e, "out_bytes", out_bytes);
+	if (in_bytes != REPORT_UNKNOWN)
+		event_uint(&e, "in_bytes", in_bytes);
+	if (out_bytes != REPORT_UNKNOWN)
+		event_uint(&e, "out_bytes", out_bytes);
 	event_uint(&e, "ms", (now_ns - r->opened_ns) / MOMENT_MS);
 	event_string(&e, "why", err_name(err));
 	say_event(&e);
+	say_flush();
 }

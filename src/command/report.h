@@ -20,7 +20,9 @@ void report_open(const struct report *r);
  * an empty datagram is an event too. */
 void report_data(const struct report *r, struct bytes b);
 
-/* `err` 0: it ended as it should. */
+#define REPORT_UNKNOWN UINT64_MAX
+
+/* `err` 0: it ended as it should. Counts may be REPORT_UNKNOWN. */
 void report_close(const struct report *r, int err, uint64_t in_bytes, uint64_t out_bytes,
 		  uint64_t now_ns);
 

@@ -531,7 +531,7 @@ static int run(struct command_call *call)
 		return code;
 	err = begin(&r, call);
 	if (err != 0)
-		return say_error(SAY_RESOLVE, _("names"), err);
+		return say_error(SAY_RUN, call->command->name, err);
 	code = call->argc == 0 ? print_this_machine(&r) : resolve_all(&r);
 	end(&r);
 	return code;

@@ -34,19 +34,19 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "name", .type = OPTION_TEXT, .argument = "NAME",
+	{.name = "name", .type = OPTION_TEXT, .argument = N_("NAME"),
 	 .offset = offsetof(struct options, name),
 	 .help = N_("what this client calls itself; its host name unless given")},
 	{.name = "priority", .type = OPTION_COUNT, .argument = "N", .most = ROLE_PRIORITY_MOST,
 	 .offset = offsetof(struct options, priority),
 	 .help = N_("a vacancy goes to the highest, then to the oldest")},
-	{.name = "exec", .type = OPTION_TEXT, .argument = "CMD",
+	{.name = "exec", .type = OPTION_TEXT, .argument = N_("CMD"),
 	 .offset = offsetof(struct options, exec),
 	 .help = N_("run CMD while principal, and only then; PRISE_EPOCH is in its environment")},
-	{.name = "on-principal", .type = OPTION_TEXT, .argument = "CMD",
+	{.name = "on-principal", .type = OPTION_TEXT, .argument = N_("CMD"),
 	 .offset = offsetof(struct options, on_principal),
 	 .help = N_("run CMD once on becoming principal")},
-	{.name = "on-secondaire", .type = OPTION_TEXT, .argument = "CMD",
+	{.name = "on-secondaire", .type = OPTION_TEXT, .argument = N_("CMD"),
 	 .offset = offsetof(struct options, on_secondaire),
 	 .help = N_("run CMD once on becoming secondaire")},
 	{.name = "if-server-lost", .type = OPTION_CHOICE, .argument = "drop|keep",

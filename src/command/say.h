@@ -30,7 +30,8 @@ int say_error(enum say_attempt attempt, const char *where, int err);
 /* The same with an advice of the command's own, already translated. */
 int say_error_try(enum say_attempt attempt, const char *where, int err, const char *advice);
 
-/* A port to listen on that is taken: names the process that holds it, where that is known. Returns 9. */
+/* A port to listen on that is taken: names the process that holds it, where that is known.
+ * Returns 9. */
 int say_in_use(const char *where, const struct address *address, uint16_t port, bool udp);
 
 /* Wrong usage: one line from `format` (translated), one on what to try. Returns 2. */
@@ -49,8 +50,8 @@ int64_t say_now_us(void);
 /* Whether colour suits `stream`: a terminal, no NO_COLOR, TERM not dumb. */
 bool say_coloured(FILE *stream);
 
-/* Writes out what stdout still holds. False once that is vain: nobody reads it, or the disk is full;
- * say_end will say so. */
+/* Writes out what stdout still holds. False once that is vain: nobody reads it, or the disk is
+ * full; say_end will say so. */
 bool say_flush(void);
 
 /* Writes out what stdout still holds. Returns `code`, or 9, having said so, when it cannot be

@@ -14,7 +14,7 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "config", .letter = 'c', .type = OPTION_TEXT, .argument = "FILE",
+	{.name = "config", .letter = 'c', .type = OPTION_TEXT, .argument = N_("FILE"),
 	 .offset = offsetof(struct options, file), .help = N_("read this configuration")},
 	{.name = "standard-ports", .type = OPTION_FLAG,
 	 .offset = offsetof(struct options, standard_ports),
@@ -86,13 +86,24 @@ static const char *serve_reach(const struct running_socket *s)
 	return _("whoever reaches this address");
 }
 
+static void serve_print_row(const char *service, const char *transport, const char *where,
+			    const char *reach)
+{
+	char line[1024];
+	struct text t = TEXT_OVER(line);
+
+	text_put_padded(&t, service, 10);
+	text_put_padded(&t, transport, 5);
+	text_put_padded(&t, where, 28);
+	fprintf(stderr, "%s %s\n", line, reach);
+}
+
 static void serve_print_table(const struct daemon *daemon)
 {
 	const struct service_row *row;
 	struct running_socket s;
 
-	fprintf(stderr, "%-9s %-4s %-28s %s\n", _("SERVICE"), "", _("LISTENS ON"),
-		_("REACHED BY"));
+	serve_print_row(_("SERVICE"), "", _("LISTENS ON"), _("REACHED BY"));
 	for (unsigned i = 0; daemon_bound(daemon, i, &row, &s); i++) {
 		char where[ADDRESS_TEXT_BYTES + 128];
 		struct text t = TEXT_OVER(where);
@@ -101,8 +112,7 @@ static void serve_print_table(const struct daemon *daemon)
 			text_printf(&t, "unix:%s", s.unix_path);
 		else
 			address_put(&t, &s.address);
-		fprintf(stderr, "%-9s %-4s %-28s %s\n", row->name, s.datagram ? "udp" : "tcp", where,
-			serve_reach(&s));
+		serve_print_row(row->name, s.datagram ? "udp" : "tcp", where, serve_reach(&s));
 	}
 }
 

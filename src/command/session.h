@@ -1,5 +1,5 @@
-/* A conversation of standard input and output with one peer: all of connect once it has connected, and
- * of listen once its client is there. */
+/* A conversation of standard input and output with one peer: all of connect once it has connected,
+ * and of listen once its client is there. */
 #ifndef COMMAND_SESSION_H
 #define COMMAND_SESSION_H
 
@@ -15,11 +15,11 @@ struct session_plan {
 	int fd;            /* connected, non-blocking; the caller's */
 	const char *where; /* what the user calls the peer */
 	bool datagrams;
-	bool silent_near;  /* see struct relay_plan */
-	bool crlf;         /* a line's end goes out as CR LF */
+	bool silent_near; /* see struct relay_plan */
+	bool crlf;        /* a line's end goes out as CR LF */
 	bool telnet;
-	uint64_t wait_ms;  /* datagrams: after the last one, once standard input has ended */
-	uint64_t idle_ms;  /* ERR_TIMEOUT after so long a silence; 0: never */
+	uint64_t wait_ms; /* datagrams: after the last one, once standard input has ended */
+	uint64_t idle_ms; /* ERR_TIMEOUT after so long a silence; 0: never */
 };
 
 struct session {
@@ -40,16 +40,16 @@ struct session {
 	char command[SESSION_COMMAND_BYTES];
 };
 
-/* What to do with a signal that the loop caught: SIGCONT takes the terminal back, any other ends the
- * conversation. Before session_run too. */
+/* What to do with a signal that the loop caught: SIGCONT takes the terminal back, any other ends
+ * the conversation. Before session_run too. */
 void session_caught(struct session *s, int signal_number);
 
-/* Talks until it is over, having said what went wrong. `s` is zeroed but for `loop` and `report`, which
- * the caller fills in. Returns the exit code, 128 + n when a signal ended it. */
+/* Talks until it is over, having said what went wrong. `s` is zeroed but for `loop` and `report`,
+ * which the caller fills in. Returns the exit code, 128 + n when a signal ended it. */
 int session_run(struct session *s, const struct session_plan *plan);
 
-/* Says why standard output takes no more; nothing for ERR_LEFT, since whoever read it has seen enough.
- * Returns the exit code. */
+/* Says why standard output takes no more; nothing for ERR_LEFT, since whoever read it has seen
+ * enough. Returns the exit code. */
 int session_say_output(int err);
 
 #endif

@@ -1,5 +1,6 @@
-/* A peer's text on its way to stdout. Held back is only what cannot be shown yet: the beginning of a
- * UTF-8 character, a CR that may belong to a line end; with --json, a line that has no end yet. */
+/* A peer's text on its way to stdout. Held back is only what cannot be shown yet: the beginning of
+ * a UTF-8 character, a CR that may belong to a line end; with --json, a line that has no end yet.
+ */
 #include "command/show.h"
 
 #include "command/say.h"

@@ -1,5 +1,5 @@
-/* What a peer says, on stdout: on a terminal so that it is shown and never obeyed, else byte for byte,
- * and with --json as events, one a line of it. */
+/* What a peer says, on stdout: on a terminal so that it is shown and never obeyed, else byte for
+ * byte, and with --json as events, one a line of it. */
 #ifndef COMMAND_SHOW_H
 #define COMMAND_SHOW_H
 
@@ -12,7 +12,7 @@ struct show {
 	bool json, terminal;
 	bool begun;    /* a line, that has no end yet */
 	bool supplied; /* its end was, by show_fresh_line; the peer's own may still come */
-	size_t held; /* of `hold`: the beginning of what can only be shown with its rest */
+	size_t held;   /* of `hold`: the beginning of what can only be shown with its rest */
 	uint8_t hold[SHOW_BYTES];
 };
 

@@ -19,9 +19,13 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "pickle", .type = OPTION_COUNT, .argument = "0..5",
-	 .offset = offsetof(struct options, protocol), .fallback = "3",
-	 .most = PICKLE_PROTOCOL_MOST, .help = N_("protocol of the pickle (3 unless told)")},
+	{.name = "pickle",
+	 .type = OPTION_COUNT,
+	 .argument = "0..5",
+	 .offset = offsetof(struct options, protocol),
+	 .fallback = "3",
+	 .most = PICKLE_PROTOCOL_MOST,
+	 .help = N_("protocol of the pickle (3 unless told)")},
 	OPTION_END,
 };
 
@@ -38,11 +42,10 @@ struct word {
 
 static int sum_refuse(const char *word, size_t number, int err)
 {
-	const char *advice =
-		err == ERR_RANGE
-			? _("numbers from -9223372036854775808 to 9223372036854775807")
-			: _("whole numbers such as 12, the negative ones behind --: "
-			    "prise sum HOST -- 5 -3");
+	const char *advice = err == ERR_RANGE
+				     ? _("numbers from -9223372036854775808 to 9223372036854775807")
+				     : _("whole numbers such as 12, the negative ones behind --: "
+					 "prise sum HOST -- 5 -3");
 
 	if (number == 0 && err == ERR_RANGE)
 		return say_usage(advice, _("'%s' is out of range"), word);
@@ -76,6 +79,15 @@ static int numbers_add(struct numbers *n, struct bytes word)
 	return 0;
 }
 
+/* Why the beginning of a word that is too long is no number. */
+static int numbers_judge(struct bytes word)
+{
+	int64_t value;
+	int err = number_parse_i64(word, &value);
+
+	return err ? err : ERR_RANGE;
+}
+
 /* From the words behind the host. 0, or an exit code. */
 static int numbers_from_words(struct numbers *n, int count, char **words)
 {
@@ -100,9 +112,7 @@ static int numbers_take_word(struct numbers *n, struct word *w)
 
 	if (w->len == 0)
 		return 0;
-	err = numbers_add(n, kept);
-	if (!err && kept.len < w->len)
-		err = ERR_RANGE;
+	err = kept.len < w->len ? numbers_judge(kept) : numbers_add(n, kept);
 	w->len = 0;
 	if (err == ERR_MEMORY)
 		return say_error(SAY_RUN, "sum", err);
@@ -164,13 +174,15 @@ static int sum_say_left(const struct client *client, const struct numbers *n, in
 	for (size_t i = 0; i < n->count; i++)
 		sum += n->item[i];
 	if (sum < 0)
-		return say_error_try(SAY_TALK, client->where, err,
-				     _("numbers whose sum is from 0 to 4294967295, which is what fits "
-				       "an answer; the sum of these is below 0"));
+		return say_error_try(
+			SAY_TALK, client->where, err,
+			_("numbers whose sum is from 0 to 4294967295, which is what fits "
+			  "an answer; the sum of these is below 0"));
 	if (sum > UINT32_MAX)
-		return say_error_try(SAY_TALK, client->where, err,
-				     _("numbers whose sum is from 0 to 4294967295, which is what fits "
-				       "an answer; the sum of these is above"));
+		return say_error_try(
+			SAY_TALK, client->where, err,
+			_("numbers whose sum is from 0 to 4294967295, which is what fits "
+			  "an answer; the sum of these is above"));
 	return say_error(SAY_TALK, client->where, err);
 }
 
@@ -219,12 +231,13 @@ static int sum_run(struct command_call *call)
 const struct command command_sum = {
 	.name = "sum",
 	.synopsis = N_("HOST[:PORT] [N]..."),
-	.about = N_("Sends a list of integers to a sum server, as Python pickles it, and prints the "
-		    "sum that comes back. Without numbers they are read from standard input, with "
-		    "white space between; on the command line negative ones stand behind --.\n\n"
-		    "An answer is four bytes, so a sum below 0 or above 4294967295 cannot come "
-		    "back: the server closes instead, and that is exit 8. Without a port, 6000. "
-		    "-t limits the whole; without it the server may be silent for 10 seconds."),
+	.about = N_(
+		"Sends a list of integers to a sum server, as Python pickles it, and prints the "
+		"sum that comes back. Without numbers they are read from standard input, with "
+		"white space between; on the command line negative ones stand behind --.\n\n"
+		"An answer is four bytes, so a sum below 0 or above 4294967295 cannot come "
+		"back: the server closes instead, and that is exit 8. Without a port, 6000. "
+		"-t limits the whole; without it the server may be silent for 10 seconds."),
 	.examples = "prise sum 127.0.0.1 1 2 3\n"
 		    "prise sum 127.0.0.1:6000 --pickle 5 -- 10 -3\n"
 		    "seq 100 | prise sum localhost\n",

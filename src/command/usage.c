@@ -23,16 +23,6 @@ unsigned usage_width(FILE *to)
 	return width > WIDTH_MOST ? WIDTH_MOST : (unsigned)width;
 }
 
-/* Columns that `len` bytes of UTF-8 take; our languages have no wide characters. */
-static unsigned columns_of(const char *s, size_t len)
-{
-	unsigned columns = 0;
-
-	for (size_t i = 0; i < len; i++)
-		columns += ((unsigned char)s[i] & 0xc0) != 0x80;
-	return columns;
-}
-
 void usage_wrap(FILE *to, const char *text, unsigned at, unsigned indent, unsigned width)
 {
 	bool fresh = at <= indent; /* no word on this line yet */
@@ -40,7 +30,7 @@ void usage_wrap(FILE *to, const char *text, unsigned at, unsigned indent, unsign
 	for (const char *word = text; *word != '\0';) {
 		size_t spaces = strspn(word, " \n");
 		size_t len = strcspn(word + spaces, " \n");
-		unsigned columns = columns_of(word + spaces, len);
+		unsigned columns = (unsigned)text_columns(bytes_of(word + spaces, len));
 
 		if (len == 0)
 			break;
@@ -88,9 +78,9 @@ static void put_option(FILE *to, const struct option *row, unsigned width)
 	else
 		text_printf(&t, "      --%s", row->name);
 	if (row->argument != NULL)
-		text_printf(&t, " %s", row->argument);
+		text_printf(&t, " %s", _(row->argument));
 	fputs(left, to);
-	at = (unsigned)t.len;
+	at = (unsigned)text_columns(text_bytes(&t));
 	if (at + 2 > OPTION_COLUMN) {
 		fputc('\n', to);
 		at = 0;

@@ -35,30 +35,35 @@ struct stream stream_own(int fd)
 	return (struct stream){.fd = fd, .kind = (uint8_t)stream_kind_of(fd)};
 }
 
-/* A description of our own, or -1. A file is never opened again: its offset is shared on purpose.
- */
-static int stream_reopen(int fd, enum stream_kind kind, bool to_write)
+/* What may keep a reader or a writer waiting for somebody. */
+static bool stream_has_a_peer(const struct stream *s)
+{
+	return s->kind == STREAM_PIPE || s->kind == STREAM_SOCKET || isatty(s->fd);
+}
+
+/* A description of our own, or -1. */
+static int stream_reopen(int fd, bool to_write)
 {
 	char path[64];
 
-	if (kind != STREAM_PIPE && (kind != STREAM_OTHER || !isatty(fd)))
-		return -1;
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	return open(path, (to_write ? O_WRONLY : O_RDONLY) | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+/* A file is never opened again, since its offset is shared on purpose; a socket cannot be. */
 struct stream stream_lent(int fd, bool to_write)
 {
 	struct stream s = stream_own(fd);
-	int own = stream_reopen(fd, s.kind, to_write), flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), own = -1;
 
 	s.lent = true;
-	if (own >= 0) {
-		s.fd = own;
-		s.reopened = true;
-	} else if (s.kind != STREAM_FILE) {
-		s.may_wait = flags >= 0 && !(flags & O_NONBLOCK);
-	}
+	if (!stream_has_a_peer(&s) || flags < 0)
+		return s;
+	if (s.kind != STREAM_SOCKET)
+		own = stream_reopen(fd, to_write);
+	s.reopened = own >= 0;
+	s.may_wait = own < 0 && !(flags & O_NONBLOCK);
+	s.fd = own >= 0 ? own : fd;
 	return s;
 }
 

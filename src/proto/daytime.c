@@ -18,6 +18,8 @@
  * much the answer runs ahead to make up for the network, is 000.0, for it does not. */
 #include "proto/daytime.h"
 
+#define N_(s) s
+
 enum { DAYTIME_MJD_1970 = 40587, DAYTIME_DAY_S = 86400 };
 
 enum daytime_format { DAYTIME_RFC867, DAYTIME_NIST };
@@ -86,7 +88,7 @@ static const struct option daytime_options[] = {
 	 .offset = offsetof(struct daytime_settings, format),
 	 .fallback = "rfc867",
 	 .choices = "rfc867 nist",
-	 .help = "how the time is written"},
+	 .help = N_("how the time is written")},
 	OPTION_END,
 };
 

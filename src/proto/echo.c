@@ -212,6 +212,7 @@ static void client_room(void *m, struct out *out, const struct moment *now)
 	client_say(m, out);
 }
 
+#define N_(s)       s
 #define FIELD(name) offsetof(struct echo_client_settings, name)
 
 static const struct option client_settings[] = {
@@ -219,26 +220,26 @@ static const struct option client_settings[] = {
 	 .type = OPTION_TEXT,
 	 .argument = "TEXT",
 	 .offset = FIELD(text),
-	 .help = "what to send; else numbered rounds"},
+	 .help = N_("what to send; else numbered rounds")},
 	{.name = "count",
 	 .type = OPTION_COUNT,
 	 .argument = "N",
 	 .offset = FIELD(count),
 	 .fallback = "0",
-	 .help = "rounds; 0 is for ever"},
+	 .help = N_("rounds; 0 is for ever")},
 	{.name = "interval",
 	 .type = OPTION_DURATION,
 	 .argument = "DUR",
 	 .offset = FIELD(interval_ms),
 	 .fallback = "1s",
-	 .help = "between rounds"},
+	 .help = N_("between rounds")},
 	{.name = "size",
 	 .type = OPTION_SIZE,
 	 .argument = "SIZE",
 	 .offset = FIELD(size_bytes),
 	 .fallback = "64",
 	 .least = ECHO_NUMBER_BYTES,
-	 .help = "bytes of a round"},
+	 .help = N_("bytes of a round")},
 	OPTION_END,
 };
 

@@ -3,6 +3,7 @@ from pipes, files and terminals; and against servers that cut, flood, hide, leav
 
 import os
 import pty
+import queue
 import subprocess
 
 import pytest
@@ -64,7 +65,8 @@ def test_host_and_port_apart_and_the_daemon_sees_each_message(prise, serve):
 @pytest.mark.parametrize("pieces", [None, 1, 7, 16])
 def test_the_course_server_however_it_cuts(prise, peer, pieces):
     heard = []
-    done = prise("dialogue", peer(course(heard, pieces)).address, stdin="bonjour\nété\nfin des temps\n")
+    done = prise("dialogue", peer(course(heard, pieces)).address,
+                 stdin="bonjour\nété\nfin des temps\n")
     assert (done.code, done.err) == (0, "")
     assert done.out == f"{HELLO}ECHO : bonjour\nECHO : été\nECHO : fin des temps\nGood Bye."
     assert heard == ["bonjour\n", "été\n", "fin des temps\n", "FIN\n"]
@@ -136,6 +138,19 @@ def test_a_line_longer_than_a_message(prise, peer):
     done = prise("dialogue", peer(talk).address, stdin="x" + "é" * 4096 + ".\n")
     assert done.code == 0
     assert "several messages" in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_line_as_long_as_a_message_can_be(prise, peer):
+    def talk(connection):
+        connection.sendall(ASK.encode())
+        assert exactly(connection, 8193) == b"x" * 8192 + b"\n"
+        connection.sendall(ASK.encode())
+        assert exactly(connection, 4) == b"FIN\n"
+        connection.sendall(b"Good Bye.")
+
+    for end in ("", "\n"):
+        done = prise("dialogue", peer(talk).address, stdin="x" * 8192 + end)
+        assert (done.code, done.err) == (0, "")
 
 
 def test_stdin_that_says_nothing_blocks_nobody(prise, peer):
@@ -217,6 +232,23 @@ def test_a_terminal_is_protected(prise, peer):
     assert screen.end() == 0
     assert screen.seen.decode() == ("\\x1b[2Jrouge\\x07\r\n\\xff été\\tfin\r\n"
                                     "Votre message ? Good Bye.\r\n")
+
+
+def test_a_terminal_gets_whole_characters_however_they_come(prise, peer):
+    pieces = queue.Queue()
+
+    def talk(connection):
+        for piece in iter(pieces.get, None):
+            connection.sendall(piece)
+
+    screen = Terminal(prise, "dialogue", peer(talk).address)
+    for piece, shown in ((b"a\xe2\x82", "a"), (b"\xac b\r", "€ b"), (b"\nc\r", "\r\nc"),
+                         (b"d\xc3", "\\rd"), (b"e\n", "\\xc3e\r\n"), (b"Good Bye.", "Good Bye.")):
+        pieces.put(piece)
+        screen.expect(shown)
+    pieces.put(None)
+    assert screen.end() == 0
+    assert screen.seen.decode() == "a€ b\r\nc\\rd\\xc3e\r\nGood Bye.\r\n"
 
 
 def test_on_a_terminal(prise, peer):

@@ -1,6 +1,7 @@
-"""`prise guess` against `prise serve` and against the dialects of the courses' servers; by itself and
-with a person (--play); and against servers that cheat, refuse or fall silent."""
+"""`prise guess` against `prise serve` and against the dialects of the courses' servers; by itself
+and with a person (--play); and against servers that cheat, refuse or fall silent."""
 
+import os
 import random
 import socket
 
@@ -242,7 +243,7 @@ def test_the_server_goes_while_the_person_thinks(prise, peer):
     assert screen.end() == 8 and b"left before" in screen.seen
 
 
-def test_stdout_full_or_closed(prise, daemon):
+def test_stdout_full_or_closed(prise, daemon, peer):
     with open("/dev/full", "wb") as full:
         process = prise.start("guess", where(daemon), "--max", "1000", stdout=full)
         _, err = process.communicate()
@@ -251,3 +252,9 @@ def test_stdout_full_or_closed(prise, daemon):
     process.stdout.close()
     process.stdout = None
     assert process.stderr.read() == b"" and process.wait() == 0
+    dialect = Dialect(1, *DIALECTS["prise"])
+    ours, theirs = os.pipe()
+    os.close(ours)
+    process = prise.start("guess", peer(dialect).address, "--max", "1000000", stdout=theirs)
+    os.close(theirs)
+    assert process.wait() == 0 and len(dialect.heard) < 10, "it does not play for nobody"

@@ -33,7 +33,8 @@ def where(daemon):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("numbers", [[], [7], [1, 2, 3], [300, 70000, -5, 2**31, 2**31 + 1, -2**31]])
+@pytest.mark.parametrize("numbers", [[], [7], [1, 2, 3],
+                                     [300, 70000, -5, 2**31, 2**31 + 1, -2**31]])
 def test_every_protocol(prise, daemon, peer, protocol, numbers):
     seen = []
     course = peer(adder(seen))
@@ -110,6 +111,8 @@ def test_what_is_no_number(prise, words, what):
     ("1 2 x 4", "standard input, number 3: 'x' is no whole number"),
     ("1 99999999999999999999", "number 2: '99999999999999999999' is out of range"),
     ("7" * 5000, "out of range"),
+    ("0" * 64 + "9", "standard input, number 1: '000"),
+    ("x" * 65, "is no whole number"),
     ("1 2\0", "number 2: '2\\x00' is no whole number"),
     (b"\xff\xfe", "'\\xff\\xfe' is no whole number"),
 ])
@@ -160,6 +163,16 @@ def test_an_answer_in_pieces_or_without_an_end(prise, peer):
     assert prise("sum", peer(says(b"\1", b"\2", b"\3", b"\4")).address, 1).out == "67305985\n"
 
 
+def test_patience_ends_without_t_too(prise, peer):
+    """Ten seconds of silence are enough, whichever command waits."""
+    silent = peer(never_answer).address
+    started = [prise.start(*words, stdin=subprocess.DEVNULL) for words in (
+        ("sum", silent, "1"), ("echo", silent, "hop"), ("guess", silent, "--max", "3"))]
+    for process in started:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (5, b"") and b"timed out" in err
+
+
 def test_json_and_verbose(prise, daemon):
     done = prise("sum", where(daemon), "--json", 1, 2)
     event, = done.events
@@ -182,6 +195,9 @@ def test_stdout_full_or_closed(prise, daemon):
                               capture_output=True, check=False)
         assert done.returncode == code, redirection
         assert done.stdout == (b"" if code else b"1\n")
+    done = subprocess.run(["sh", "-c", f'exec "{prise.path}" sum {where(daemon)} <&-'],
+                          env=prise.environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"0\n"), "no socket of ours was taken for stdin"
 
 
 def test_over_a_unix_socket(prise, serve):

@@ -167,8 +167,8 @@ static void test_a_dead_family_costs_one_delay(void **state)
 	assert_int_equal(called.result.remote.family, ADDRESS_V4);
 	assert_int_equal(called.result.attempts, 2);
 	assert_int_equal(called.result.attempt[0].err, ERR_TIMEOUT);
-	assert_in_range(called.result.attempt[0].took_ns / MOMENT_MS, 249, 600);
-	assert_in_range(dialing_elapsed_ms(begun_ns), 249, 600);
+	assert_in_range(called.result.attempt[0].took_ns / MOMENT_MS, 249, 1000);
+	assert_in_range(dialing_elapsed_ms(begun_ns), 249, 1000);
 	close(called.result.fd);
 	fill_in(&hole);
 	close(v4);

@@ -115,7 +115,10 @@ static void nothing_is_inherited(void **state)
 	assert_null(strstr(r.text, "fd/4"));
 	assert_null(strstr(r.text, "fd/5"));
 	assert_non_null(strstr(r.text, "SigBlk:\t0000000000000000"));
-	assert_non_null(strstr(r.text, "SigIgn:\t0000000000000000"));
+	/* glibc ignores its own two signals, 32 and 33, in what posix_spawn starts (make does), and
+	 * lets nobody take that back */
+	assert_true(strstr(r.text, "SigIgn:\t0000000000000000") ||
+		    strstr(r.text, "SigIgn:\t0000000180000000"));
 }
 
 static void signal_reaches_the_group(void **state)

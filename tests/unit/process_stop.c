@@ -79,7 +79,7 @@ static void group_is_left_alone(void **state)
 	trial_wait(t, &r.done);
 	assert_int_equal(r.end.status, 3);
 	run_read(&r, "\n");
-	left = (pid_t)strtol(r.text, NULL, 10);
+	left = pid_of(r.text, NULL);
 	process_stop(t->helper, r.id); /* too late: its id is nobody's */
 	run_whole(t, &(struct run){0}, "exit 0");
 	assert_int_equal(kill(left, 0), 0);
@@ -240,8 +240,8 @@ static void prise_killed_leaves_others_alone(void **state)
 	plan.stop_with_parent = false;
 	player = player_start(&plan, &r, &said);
 	run_read(&r, "\n");
-	left = (pid_t)strtol(r.text, &rest, 10);
-	helper = (pid_t)strtol(rest, NULL, 10);
+	left = pid_of(r.text, &rest);
+	helper = pid_of(rest, NULL);
 	over = (struct pollfd){(int)syscall(SYS_pidfd_open, helper, 0), POLLIN, 0};
 	assert_true(over.fd >= 0);
 	kill(player, SIGKILL);
@@ -288,7 +288,7 @@ static void helper_killed_beside_a_stopped_prise(void **state)
 	player = player_start(&plan, &r, &said);
 	run_read(&r, "\n");
 	kill(player, SIGSTOP);
-	kill((pid_t)strtol(r.text, NULL, 10), SIGKILL);
+	kill(pid_of(r.text, NULL), SIGKILL);
 	run_read(&r, NULL);
 	kill(player, SIGKILL);
 	assert_int_equal(waitpid(player, NULL, 0), player);

@@ -167,6 +167,16 @@ static inline void run_whole(struct trial *t, struct run *r, const char *script)
 	run_start(t->helper, r, &plan);
 	trial_wait(t, &r->done);
 	run_read(r, NULL);
+	assert_int_equal(r->end.err, 0);
+}
+
+/* A number printed by a program; never one whose kill(2) would reach us. */
+static inline pid_t pid_of(const char *text, char **rest)
+{
+	long pid = strtol(text, rest, 10);
+
+	assert_true(pid > 1 && pid != getpid());
+	return (pid_t)pid;
 }
 
 static inline pid_t helper_pid(struct trial *t)
@@ -174,7 +184,7 @@ static inline pid_t helper_pid(struct trial *t)
 	struct run r;
 
 	run_whole(t, &r, "echo $PPID");
-	return (pid_t)strtol(r.text, NULL, 10);
+	return pid_of(r.text, NULL);
 }
 
 static inline unsigned count_descriptors(pid_t pid)

@@ -1,0 +1,302 @@
+"""The configuration file: every mistake is told with its file, its line and the nearest valid name,
+and nothing starts; a reload is all or nothing."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+from support import free_port, wait_until
+from talking import (configured, datagrams, descriptors, ended, expect, is_answered, read_until,
+                     talk)
+
+PORT = free_port()
+GOOD = f"echo {{ listen = {PORT} }}\n"
+
+# What the file says after GOOD, the line that is wrong, what the error says.
+MISTAKES = {
+    "key": ("lops = 2", 2, "'loops'"),
+    "block": ("dytime {\n}", 2, "'daytime'"),
+    "key of a block": ("discard {\n max_conections = 3\n}", 3, "'max_connections'"),
+    "key of another service": ("discard {\n format = nist\n}", 3, "'format'"),
+    "key of a machine": ("daytime {\n formt = nist\n}", 3, "'format'"),
+    "block in a block": ("discard {\n time {\n }\n}", 3, "'time'"),
+    "count": ("discard {\n max_connections = many\n}", 3, "a whole number"),
+    "count below 0": ("discard {\n max_connections = -1\n}", 3, "a whole number"),
+    "count above its most": ("loops = 65", 2, "0 to 64"),
+    "size": ('discard {\n queue = "12Q"\n}', 3, "a size such as"),
+    "duration": ('discard {\n idle = "5 parsecs"\n}', 3, "a duration such as"),
+    "duration below its least": ('role {\n lease = "1ms"\n}', 3, "100 to "),
+    "flag": ("discard {\n udp = perhaps\n}", 3, "yes or no"),
+    "choice": ("daytime {\n format = iso\n}", 3, "rfc867 nist"),
+    "port": ('discard {\n listen = "127.0.0.1:70000"\n}', 3, '"127.0.0.1:70000"'),
+    "port by a name that is none": ('discard {\n listen = "127.0.0.1:nosuch"\n}', 3, '"127.0.0.1:nosuch"'),
+    "address": ('discard {\n listen = "a:b:c"\n}', 3, '"a:b:c"'),
+    "one of two addresses": ('discard {\n listen = "127.0.0.1:0 [::1:0"\n}', 3, "[::1:0"),
+    "no address": ('discard {\n listen = ""\n}', 3, '""'),
+    "seventeen addresses": (f'discard {{\n listen = "{" 0" * 17}"\n}}', 3, "full"),
+    "an address twice": (f"discard {{\n listen = {PORT}\n}}", None, "echo already listens"),
+    "user": ('user = "nosuchuser"', 2, "no user 'nosuchuser'"),
+    "sandbox": ("sandbox = maybe", 2, "yes or no"),
+    "key twice": ("drain = 1s\ndrain = 2s", 3, "'drain' is there a second time"),
+    "key of a block twice": ("time {\n idle = 1s\n idle = 2s\n}", 4, "'idle' is there a second time"),
+    "block twice": ("time {\n idle = 1s\n}\ntime {\n idle = 2s\n}", 7, "'time' is there a second time"),
+    "no equal sign": ("discard {\n udp yes\n}", 3, "equal sign"),
+    "title": ("discard one {\n}", 2, "brace"),
+    "brace too many": ("discard {\n}\n}", 4, "brace"),
+    "brace too few": ("discard {\n udp = no\n", 4, "still open"),
+    "string left open": ('discard {\n listen = "7777\n}\n', 5, "end"),
+    "comment left open": ("/* discard {\n}\n", 5, "still open"),
+    "value missing": ("discard {\n udp =\n}", None, ""),
+    "list": ('discard {\n listen = {"1", "2"}\n}', 3, "'{'"),
+    "append": ("discard {\n udp += yes\n}", 3, "append"),
+    "function": ('system("true")', 2, "'system'"),
+    "include": ('include("/etc/passwd")', 2, "'include'"),
+    "binary": ("\x01\x02\x03", 2, ""),
+    "beyond this machine": ('inbox {\n listen = "any:0"\n}', None, "--insecure"),
+}
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake(prise, mistake):
+    text, line, says = MISTAKES[mistake]
+    path = prise.directory / "wrong.conf"
+    path.write_text(GOOD + text + "\n", encoding="utf-8")
+    for options in ([], ["--check-config"]):
+        done = prise("serve", "-c", path, *options)
+        assert done.code == 2 and done.out == ""
+        assert done.err.count("\n") == 2 and "  try: " in done.err, "one line, and what to try"
+        assert says in done.err
+        if line:
+            assert f"{path}:{line}: " in done.err
+    assert not listens(PORT)
+
+
+def test_a_file_that_is_not_text(prise):
+    path = prise.directory / "wrong.conf"
+    path.write_bytes(GOOD.encode() + b"\0" + b"lops = 2\n")
+    done = prise("serve", "-c", path)
+    assert done.code == 2 and str(path) in done.err and not listens(PORT)
+
+
+@pytest.mark.parametrize("path, text", [("missing.conf", "no such file"), (".", "")])
+def test_a_file_that_cannot_be_read(prise, path, text):
+    for options in ([], ["--check-config"]):
+        done = prise("serve", "-c", path, *options)
+        assert done.code == 9 and done.out == "" and f"prise serve: {path}: " in done.err
+        assert text in done.err
+
+
+@pytest.mark.root
+def test_a_file_that_may_not_be_read(prise):
+    path = prise.directory / "secret.conf"
+    path.write_text(GOOD, encoding="utf-8")
+    path.chmod(0)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+                           "--", prise.path, "serve", "--check-config", "-c", path.name],
+                          cwd=prise.directory, capture_output=True, text=True, check=False)
+    if done.returncode != 9 or "denied" not in done.stderr:
+        pytest.skip(f"the binary is not for everybody here: {done.stderr}")
+    assert "permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("text", [
+    "", "# nothing\n// at all\n/* here */", GOOD, 'loops = 2 drain = "3s" sandbox = no\n' + GOOD,
+    'echo { listen = "127.0.0.1:0 [::1]:0" queue = 4K } # and no end of line'])
+def test_a_good_file_is_checked_in_silence(prise, text):
+    path = prise.directory / "good.conf"
+    path.write_text(text, encoding="utf-8")
+    done = prise("serve", "--check-config", "-c", path)
+    assert (done.code, done.out, done.err) == (0, "", "") and not listens(PORT)
+
+
+@pytest.mark.parametrize("words, says", [
+    (["eco"], "'echo'"), (["echo=70000"], '"70000"'), (["echo="], '""'), (["echo=a:b:c"], '"a:b:c"'),
+    (["--chek-config"], "--check-config"), (["inbox=any:0"], "--insecure"),
+    (["role=0.0.0.0:0"], "--insecure"), (["role=[::]:0"], "--insecure"),
+    (["role=192.0.2.1:0"], "--insecure"), ([f"echo=:{PORT}", f"discard=:{PORT}"], "already listens")])
+def test_a_mistake_on_the_command_line(prise, words, says):
+    done = prise("serve", *words)
+    assert done.code == 2 and done.out == "" and says in done.err
+
+
+def reload(daemon, text, reloaded=True):
+    """Rewrites the file, sends SIGHUP, and waits for what comes of it."""
+    daemon.config_path.write_text(text, encoding="utf-8")
+    before = daemon.log().count("daemon.reload")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_ready()
+    wait_until(lambda: daemon.log().count("daemon.reload") > before, "the reload in the log")
+    assert re.findall(r"daemon\.reload\w+", daemon.log())[-1] == (
+        "daemon.reloaded" if reloaded else "daemon.reload_failed"), daemon.log()
+
+
+def said(daemon):
+    with daemon.connect("daytime") as s:
+        return s.recv(100)
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_a_reload_changes_adds_and_removes(serve, loops):
+    first = f"loops = {loops}\nsandbox = no\n"
+    daemon = configured(serve, {"": first, "daytime": "", "echo": "", "upper": ""})
+    daemon.ports["dialogue"] = free_port()
+    held = descriptors(daemon)
+    with daemon.connect("echo") as kept, daemon.connect("upper") as removed:
+        kept.sendall(b"before")
+        expect(kept, "before")
+        assert said(daemon).endswith(b"-UTC\r\n")
+        reload(daemon, first + f'echo {{ listen = "{daemon.port("echo")}" }}\n'
+               f'daytime {{ listen = "{daemon.port("daytime")}" format = nist }}\n'
+               f'dialogue {{ listen = "{daemon.port("dialogue")}" }}\n')
+        assert b"UTC(prise)" in said(daemon)
+        with daemon.connect("dialogue") as s:
+            assert read_until(s, b"\n").startswith(b"Vous")
+        assert not listens(daemon.port("upper"))
+        kept.sendall(b"after")
+        expect(kept, "after")
+        removed.sendall(b"it ends as it would have")
+        expect(removed, "IT ENDS AS IT WOULD HAVE")
+    for _ in range(5):  # what a reload makes, the next one frees
+        reload(daemon, first + f'daytime {{ listen = "{daemon.port("daytime")}" format = nist }}\n')
+        reload(daemon, first + f'daytime {{ listen = "{daemon.port("daytime")}" }}\n')
+    assert descriptors(daemon) <= held
+
+
+def test_a_reload_to_another_port(serve):
+    daemon = configured(serve, {"daytime": ""})
+    old, new = daemon.port("daytime"), free_port()
+    daemon.ports["daytime"] = new
+    reload(daemon, f'daytime {{ listen = "{new}" }}')
+    assert said(daemon).endswith(b"-UTC\r\n") and not listens(old)
+
+
+def test_datagrams_through_reloads(serve):
+    daemon = configured(serve, {"": "loops = 1", "echo": "", "time": ""})
+    with datagrams(daemon, "echo") as s:
+        text = daemon.config_path.read_text(encoding="utf-8")
+        for number in range(20):
+            s.send(b"%d" % number)  # in the socket's queue while it is handed over
+            reload(daemon, text.replace("echo {", f"echo {{\nidle = {number + 1}m"))
+            assert s.recv(10) == b"%d" % number
+    # Its own ports are known anew: a datagram from one still gets no answer.
+    with datagrams(daemon, "time", source=("127.0.0.9", daemon.port("echo"))) as s:
+        assert not is_answered(daemon, s, b"loop?")
+
+
+@pytest.mark.parametrize("loops", [1, 3])
+def test_clients_in_the_backlog_survive_a_reload(serve, loops):
+    """One is served, the others wait in the kernel's queue; a reload later each gets its turn."""
+    daemon = configured(serve, {"": f"loops = {loops}", "dialogue": "max_connections = 1"})
+    with daemon.connect("dialogue") as first, contextlib.ExitStack() as held:
+        assert read_until(first, b"\n")
+        waiting = [held.enter_context(daemon.connect("dialogue")) for _ in range(10)]
+        text = daemon.config_path.read_text(encoding="utf-8")
+        reload(daemon, text.replace("max_connections = 1", "max_connections = 20"))
+        for s in waiting:
+            assert read_until(s, b"\n").startswith(b"Vous")
+        first.sendall(b"I too")
+        assert read_until(first, b"I too")
+
+
+@pytest.mark.parametrize("broken", [
+    "lops = 2\n", "echo {\n", "", "taken", "nowhere"])
+def test_a_broken_file_changes_nothing(serve, broken):
+    daemon = configured(serve, {"": "loops = 2", "daytime": "", "echo": ""})
+    good = daemon.config_path.read_text(encoding="utf-8")
+    held = descriptors(daemon)
+    with socket.create_server(("127.0.0.1", 0)) as taken, daemon.connect("echo") as s:
+        s.sendall(b"before")
+        expect(s, "before")
+        for number in range(3):
+            text = good.replace("daytime {", "daytime {\nformat = nist")
+            if broken == "":
+                daemon.config_path.unlink()
+                daemon.signal(signal.SIGHUP)
+                daemon.wait_ready()
+                wait_until(lambda n=number: daemon.log().count("reload_failed") > n, "the failure")
+            elif broken == "taken":  # found out only after the change of daytime was made ready
+                port = taken.getsockname()[1]
+                reload(daemon, f'{text}upper {{ listen = "127.0.0.1:{port}" }}', reloaded=False)
+                assert f"127.0.0.1:{port}" in daemon.log()
+            elif broken == "nowhere":
+                reload(daemon, text + 'upper { listen = "192.0.2.1:7" }', reloaded=False)
+                assert "192.0.2.1:7" in daemon.log()
+            else:
+                reload(daemon, text + broken, reloaded=False)
+                assert f"{daemon.config_path}:" in daemon.log()
+            assert said(daemon).endswith(b"-UTC\r\n")
+            s.sendall(b"after")
+            expect(s, "after")
+            assert descriptors(daemon) <= held + 1
+    reload(daemon, good.replace("daytime {", "daytime {\nformat = nist"))
+    assert b"UTC(prise)" in said(daemon)
+
+
+def test_role_goes_on_through_a_reload_of_others(serve):
+    daemon = configured(serve, {"daytime": "", "role": ""})
+    good = daemon.config_path.read_text(encoding="utf-8")
+    with daemon.connect("role") as one, daemon.connect("role") as two:
+        expect(one, "principal")
+        expect(two, "secondaire")
+        reload(daemon, good.replace("daytime {", "daytime {\nformat = nist"))
+        one.close()
+        expect(two, "principal")
+        reload(daemon, good.replace("role {", "role {\nlease = 7s"), reloaded=False)
+        assert "role holds state" in daemon.log()
+
+
+def test_reloads_under_load(serve):
+    """Whoever connects while the file is read again and again is served."""
+    daemon = configured(serve, {"": "loops = 2", "upper": ""}, options=["-q"])
+    good = daemon.config_path.read_text(encoding="utf-8")
+    for number in range(15):
+        daemon.config_path.write_text(good.replace("upper {", f"upper {{\nidle = {number + 1}m"),
+                                      encoding="utf-8")
+        daemon.signal(signal.SIGHUP)
+        for _ in range(20):
+            assert talk(daemon, "upper", data=b"served?") == b"SERVED?"
+        daemon.wait_ready()
+
+
+@pytest.mark.root
+def test_a_user_drops_root_once_the_ports_are_bound(serve, tmp_path):
+    """The record of role, and a reload, are the user's then."""
+    try:
+        daemon = configured(serve, {"": 'user = "nobody"', "daytime": "listen = PORT",
+                                    "role": ""}, env={"XDG_STATE_HOME": str(tmp_path / "theirs")})
+    except AssertionError as error:
+        assert "binary" in str(error), error
+        pytest.skip("the binary is not for everybody here")
+    status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text(encoding="ascii")
+    assert re.search(r"^Uid:(\t65534){4}$", status, re.M), status
+    assert re.search(r"^Groups:\t[ 0-9]*$", status, re.M) and "\t0 " not in status.split("Groups:")[1]
+    for task in os.listdir(f"/proc/{daemon.pid}/task"):
+        own = pathlib.Path(f"/proc/{daemon.pid}/task/{task}/status").read_text(encoding="ascii")
+        assert re.search(r"^Uid:(\t65534){4}$", own, re.M) and re.search(r"^CapEff:\t0+$", own, re.M)
+    with daemon.connect("role") as one:
+        expect(one, "principal")
+        record = tmp_path / "theirs" / "prise" / "role.epoch"
+        wait_until(record.exists, "the record")
+        assert record.stat().st_uid == 65534
+
+
+def test_a_client_cut_off_by_a_removed_service_is_not(serve):
+    daemon = configured(serve, {"echo": "", "dialogue": ""})
+    text = daemon.config_path.read_text(encoding="utf-8")
+    with daemon.connect("dialogue") as s:
+        read_until(s, b"Votre message ?\n")
+        reload(daemon, text[:text.index("dialogue {")])
+        s.sendall(b"still here?")
+        assert read_until(s, b"Votre message ?\n").startswith(b"ECHO : still here?")
+        s.sendall(b"FIN")
+        assert s.recv(100) == b"Good Bye." and ended(s)
