@@ -21,7 +21,7 @@ import shutil
 import sys
 import time
 
-SECONDS = 10  # for one step
+SECONDS = 30  # for one step
 READY = "\x01"  # the shells' prompt
 MISSING = 77
 TOOLS = {"ncat", "telnet", "strace", "gcc", "python3", "od"}

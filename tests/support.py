@@ -149,6 +149,7 @@ class Daemon:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         notify_path = prise.directory / f"notify{self.number}"
         self.notify.bind(str(notify_path))
+        notify_path.chmod(0o666)  # the daemon may become another user before it is ready
         self.notify.setblocking(False)
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = prise.start("serve", *words, *options,

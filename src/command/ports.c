@@ -88,7 +88,7 @@ static void ports_print(struct ports *p, const char *state, int err, uint64_t to
 		return;
 	}
 	event_init(&e, EVENT_INFO, "connect.test", "connect", say_now_us());
-	event_string(&e, "host", p->client.to.host);
+	event_string(&e, "target", p->client.to.host);
 	event_uint(&e, "port", p->client.to.port);
 	event_string(&e, "proto", p->call->common.udp ? "udp" : "tcp");
 	event_string(&e, "state", err ? err_name(err) : state);

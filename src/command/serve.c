@@ -5,6 +5,7 @@
 #include "daemon/daemon.h"
 
 #include <signal.h>
+#include <stdio_ext.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -73,7 +74,11 @@ static void serve_write(void *owner, const struct event *e)
 		event_put_line(&t, e, serve_utc_offset_s(e));
 		fputs(line, stdout);
 	}
-	fflush(stdout);
+	/* What cannot be written is lost; the services go on, and end with a code of their own. */
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		__fpurge(stdout);
+		clearerr(stdout);
+	}
 }
 
 static const char *serve_reach(const struct running_socket *s)
@@ -164,12 +169,13 @@ static int serve_run(struct command_call *call)
 	};
 	struct daemon_trouble trouble;
 	struct daemon *daemon;
-	int err, signal_number;
+	int err, code, signal_number;
 
 	if (given->check_config) {
 		err = daemon_check(&plan.request, &trouble);
 		return err ? serve_say_trouble(&trouble, given->file, err) : 0;
 	}
+	(void)_("SERVICE"); /* the first message loads the catalogue: the sandbox would forbid it */
 	wire_begin();
 	signal(SIGPIPE, SIG_IGN);
 	err = daemon_start(&daemon, &plan, &trouble);
@@ -179,8 +185,10 @@ static int serve_run(struct command_call *call)
 		serve_print_table(daemon);
 	serve_warn(daemon, given->insecure);
 	signal_number = daemon_run(daemon);
-	daemon_free(daemon);
-	return signal_number == SIGTERM ? 0 : 128 + signal_number;
+	code = signal_number == SIGTERM ? 0 : 128 + signal_number;
+	if (!daemon_free(daemon))
+		_exit(code);
+	return code;
 }
 
 const struct command command_serve = {

@@ -8,6 +8,7 @@
 #include "command/session.h"
 
 #include "base/number.h"
+#include "command/progress.h"
 #include "command/say.h"
 #include "command/wire.h"
 
@@ -15,6 +16,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SESSION_ESCAPE = 0x1d };
@@ -240,6 +242,28 @@ static int session_end(struct session *s)
 	return session_say(s);
 }
 
+static uint64_t session_moved(void *owner)
+{
+	struct relay_counts counts = relay_counts(((struct session *)owner)->relay);
+
+	return counts.bytes[RELAY_OUT] + counts.bytes[RELAY_IN];
+}
+
+/* Bulk from one program or file to another has nothing else to be seen by. */
+static void session_show_progress(struct session *s, struct progress *p)
+{
+	const struct command_common *common = &s->report.call->common;
+	struct stat st;
+
+	if (common->quiet || common->verbose || isatty(STDIN_FILENO) || isatty(STDOUT_FILENO))
+		return;
+	p->done_bytes = session_moved;
+	p->owner = s;
+	if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+		p->total_bytes = (uint64_t)st.st_size;
+	progress_begin(p, s->loop);
+}
+
 int session_run(struct session *s, const struct session_plan *plan)
 {
 	const struct command_common *common = &s->report.call->common;
@@ -255,6 +279,7 @@ int session_run(struct session *s, const struct session_plan *plan)
 		.over = session_over,
 		.owner = s,
 	};
+	struct progress progress = {0};
 	int err, code;
 
 	s->plan = *plan;
@@ -270,7 +295,9 @@ int session_run(struct session *s, const struct session_plan *plan)
 	report_open(&s->report);
 	err = relay_create(&s->relay, s->loop, &relay);
 	if (!err) {
+		session_show_progress(s, &progress);
 		loop_run_until(s->loop, &s->done);
+		progress_end(&progress);
 		code = session_end(s);
 	} else {
 		code = say_error(SAY_RUN, s->report.call->command->name, err);

@@ -86,19 +86,26 @@ static void configuration_say_open(struct configuration *c, const cfg_t *cfg)
 			  cfg->filename, cfg->line - 1);
 }
 
-/* The parser's own complaints. The word in quotes, if it is no key of ours, is the one to correct. */
+/* The parser's own complaints, in whatever language the library has them. The word that one is
+ * about, if it is no key of ours, is the one to correct. */
 static void configuration_complaint(cfg_t *cfg, const char *format, va_list arguments)
 {
+	static const char premature[] = "premature end of file";
 	struct configuration *c = configuration_current;
 	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
 	char complaint[256], word[64] = "";
-	const char *nearest = NULL, *quote;
+	const char *nearest = NULL;
+	va_list again;
 
+	va_copy(again, arguments);
 	vsnprintf(complaint, sizeof complaint, format, arguments);
-	quote = strchr(complaint, '\'');
-	if (quote && sscanf(quote, "'%63[^']'", word) == 1)
+	if (strstr(format, "%s")) {
+		snprintf(word, sizeof word, "%s", va_arg(again, const char *));
 		nearest = configuration_nearest(row, word);
-	if (strcmp(word, CONFIGURATION_END) == 0 || strstr(complaint, "premature end"))
+	}
+	va_end(again);
+	if (strcmp(word, CONFIGURATION_END) == 0 ||
+	    strcmp(format, dgettext("confuse", premature)) == 0)
 		configuration_say_open(c, cfg);
 	else if (nearest && strcmp(nearest, word) != 0)
 		configuration_say(c, _("%s:%d: %s; did you mean '%s'?"), cfg->filename, cfg->line,

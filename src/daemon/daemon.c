@@ -249,7 +249,7 @@ static void daemon_reload(struct daemon *d)
 	struct configuration *c;
 	int err;
 
-	notify_send("RELOADING=1");
+	notify_reloading();
 	daemon_sweep(d);
 	err = daemon_read(&d->plan->request, &c, &trouble);
 	if (!err)
@@ -356,6 +356,14 @@ static int daemon_open(struct daemon *d, struct configuration *c, struct daemon_
 		err = daemon_open_service(d, &c->service[i], NULL, &d->service[i], trouble);
 		d->services += !err;
 	}
+	for (unsigned i = 0; i < d->given && !err; i++)
+		if (d->given_socket[i].fd >= 0) {
+			snprintf(trouble->message, sizeof trouble->message,
+				 _("a socket from systemd is called '%s', and no service of that "
+				   "name runs here (FileDescriptorName=)"),
+				 d->given_name[i]);
+			err = ERR_USAGE;
+		}
 	if (!err)
 		trouble->service = NULL;
 	return err;
@@ -389,9 +397,16 @@ static int daemon_start_services(struct daemon *d, struct daemon_trouble *troubl
 	int err = 0;
 
 	for (unsigned i = 0; i < d->services && !err; i++) {
+		const struct service_row *row = running_configuration(d->service[i])->row;
+
 		err = running_start(d->service[i]);
-		if (err)
-			trouble->service = running_configuration(d->service[i])->row->name;
+		if (!err)
+			continue;
+		trouble->service = row->name;
+		if (row->keeper)
+			snprintf(trouble->message, sizeof trouble->message,
+				 _("%s cannot keep its record in %s: %s"), row->name, d->state_dir,
+				 _(err_text(err)));
 	}
 	daemon_share_ports(d);
 	for (unsigned i = 1; i < d->workers && !err; i++)
@@ -469,10 +484,10 @@ int daemon_run(struct daemon *d)
 	return d->signal_number;
 }
 
-void daemon_free(struct daemon *d)
+bool daemon_free(struct daemon *d)
 {
 	if (!d)
-		return;
+		return true;
 	for (unsigned i = 1; i < d->workers; i++)
 		if (d->worker[i].threaded) {
 			loop_stop(d->worker[i].loop);
@@ -483,13 +498,13 @@ void daemon_free(struct daemon *d)
 		running_free(d->service[i]);
 	for (unsigned i = 0; i < d->retired; i++)
 		running_free(d->old[i]);
-	/* A reader of our output that does not read must not keep us: the process ends anyway. */
 	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS))
-		_exit(0);
+		return false;
 	for (unsigned i = 0; i < d->workers; i++)
 		worker_destroy(&d->worker[i]);
 	free(d->worker);
 	free(d);
+	return true;
 }
 
 int daemon_check(const struct configuration_request *request, struct daemon_trouble *trouble)

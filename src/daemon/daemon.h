@@ -38,7 +38,9 @@ bool daemon_bound(const struct daemon *daemon, unsigned index, const struct serv
 /* Returns the signal that ended it, after the drain. */
 int daemon_run(struct daemon *daemon);
 
-void daemon_free(struct daemon *daemon);
+/* False when the log cannot be ended, because nobody reads our output: what it needs is left as it is,
+ * and the process must end by _exit. */
+bool daemon_free(struct daemon *daemon);
 
 /* Reads the configuration alone: 0, or the error with its message. */
 int daemon_check(const struct configuration_request *request, struct daemon_trouble *trouble);

@@ -5,11 +5,13 @@
 #include "net/endpoint.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { NOTIFY_FIRST_FD = 3 };
@@ -34,14 +36,28 @@ void notify_send(const char *state)
 	close(fd);
 }
 
+void notify_reloading(void)
+{
+	char state[64];
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		 (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	notify_send(state);
+}
+
+/* False for what is no socket, or a stream that does not listen, of which nothing would ever come. */
 static bool notify_describe(int fd, struct running_socket *socket)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = sizeof ss, type_len = sizeof(int);
-	int type;
+	socklen_t len = sizeof ss, int_len = sizeof(int);
+	int type, listens;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_len) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &int_len) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
+	    (type == SOCK_STREAM && !listens))
 		return false;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);

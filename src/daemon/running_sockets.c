@@ -124,6 +124,7 @@ static int running_open_both(struct running *r, const struct endpoint *e,
 	return err6;
 }
 
+/* A name's addresses, of which a machine may lack some, as `localhost` with IPv6 off. */
 static int running_open_host(struct running *r, const struct endpoint *e,
 			     struct running_trouble *trouble)
 {
@@ -131,7 +132,8 @@ static int running_open_host(struct running *r, const struct endpoint *e,
 	struct name_answer answer;
 	struct text host = TEXT_OVER(r->host);
 	struct address literal;
-	int err = 0;
+	unsigned before = r->sockets;
+	int err = 0, missing = 0;
 
 	snprintf(query.host, sizeof query.host, "%s", e->host);
 	name_resolve(&query, &answer);
@@ -141,10 +143,12 @@ static int running_open_host(struct running *r, const struct endpoint *e,
 		endpoint_put(&host, e);
 	for (unsigned i = 0; i < answer.count && !err; i++) {
 		err = running_open_address(r, &answer.address[i], NULL, trouble);
-		if (err == ERR_NO_FAMILY && answer.count > 1)
+		if (err == ERR_NO_FAMILY || err == ERR_NOT_LOCAL) {
+			missing = err;
 			err = 0;
+		}
 	}
-	return err || r->sockets ? err : ERR_NO_FAMILY;
+	return err || r->sockets > before ? err : missing;
 }
 
 static int running_open_endpoint(struct running *r, const struct endpoint *e,

@@ -3,7 +3,7 @@
 #ifndef DAEMON_SANDBOX_H
 #define DAEMON_SANDBOX_H
 
-/* Becomes `user` with its groups, for good; `state_dir` is then the user's. 0, ERR_NO_NAME (no such user),
+/* Becomes `user` with its groups, for good, and gives it `state_dir`. 0, ERR_NO_NAME (no such user),
  * ERR_PERMISSION. */
 int sandbox_become(const char *user, const char *state_dir);
 

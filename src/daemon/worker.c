@@ -17,7 +17,8 @@ int worker_create(struct worker *worker, unsigned number)
 {
 	int err;
 
-	*worker = (struct worker){.number = number};
+	*worker = (struct worker){.number = number, .first = worker - number};
+	atomic_fetch_add(&worker->first->going, 1);
 	err = loop_create(&worker->loop);
 	if (!err)
 		err = pump_common_create(&worker->pumps, worker->loop, number);
@@ -86,15 +87,23 @@ void worker_opened(struct worker *worker)
 	worker->connections++;
 }
 
+static void worker_drained(struct worker *worker)
+{
+	if (worker != worker->first)
+		loop_stop(worker->loop);
+	if (atomic_fetch_sub(&worker->first->going, 1) == 1)
+		loop_stop(worker->first->loop);
+}
+
 void worker_closed(struct worker *worker)
 {
 	if (--worker->connections == 0 && worker->draining)
-		loop_stop(worker->loop);
+		worker_drained(worker);
 }
 
 void worker_drain(struct worker *worker)
 {
 	worker->draining = true;
 	if (worker->connections == 0)
-		loop_stop(worker->loop);
+		worker_drained(worker);
 }

@@ -8,6 +8,7 @@
 #include "net/pump.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct worker {
 	struct loop *loop;
@@ -18,9 +19,11 @@ struct worker {
 	bool draining;
 	uint64_t connections;  /* open now, of all services */
 	pthread_t thread;
+	struct worker *first;  /* worker 0, which hears the signals and therefore stops last */
+	atomic_uint going;     /* of worker 0: workers that have not come to the end of a drain */
 };
 
-/* 0, ERR_MEMORY, ERR_DESCRIPTORS, ERR_SYSTEM. */
+/* Workers stand in an array by their numbers. 0, ERR_MEMORY, ERR_DESCRIPTORS, ERR_SYSTEM. */
 int worker_create(struct worker *worker, unsigned number);
 void worker_destroy(struct worker *worker);
 
@@ -31,7 +34,8 @@ int worker_start(struct worker *worker);
  * of its own. Only from the first thread. */
 void worker_call(struct worker *worker, void (*run)(void *argument), void *argument);
 
-/* One connection more, or one less: a draining worker stops when the last is gone. */
+/* One connection more, or one less: a draining worker stops when the last is gone, and worker 0 when
+ * all others have. */
 void worker_opened(struct worker *worker);
 void worker_closed(struct worker *worker);
 

@@ -396,6 +396,12 @@ static bool conn_room(struct conn *c)
 	return true;
 }
 
+/* The peer has asked for something that is not yet answered in full. */
+static bool conn_is_engaged(const struct conn *c)
+{
+	return c->stalled || (conn_machine(c)->busy && conn_machine(c)->busy(c->machine));
+}
+
 static bool conn_write(struct conn *c)
 {
 	uint64_t low = c->pump->plan.limits.queue_bytes / 2;
@@ -411,18 +417,25 @@ static bool conn_write(struct conn *c)
 		c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
 	if (c->state == CONN_ENDING && queue_is_empty(&c->queue))
 		return conn_shut(c);
-	if (c->state == CONN_OPEN && c->queue.bytes <= low && !c->pump->draining)
+	if (c->state == CONN_OPEN && c->queue.bytes <= low &&
+	    (!c->pump->draining || conn_is_engaged(c)))
 		return conn_room(c);
 	return true;
+}
+
+/* What the peer had sent before it could know of the end is part of the exchange. */
+static bool conn_has_unread(const struct conn *c)
+{
+	uint8_t byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 bool conn_is_busy(const struct conn *c)
 {
 	if (c->state != CONN_OPEN)
 		return c->state == CONN_ENDING;
-	if (!queue_is_empty(&c->queue) || c->held)
-		return true;
-	return conn_machine(c)->busy && conn_machine(c)->busy(c->machine);
+	return !queue_is_empty(&c->queue) || c->held || conn_is_engaged(c) || conn_has_unread(c);
 }
 
 static bool conn_after(struct conn *c)

@@ -17,6 +17,7 @@
 enum {
 	DATAGRAM_BATCH = 32,
 	DATAGRAM_BYTES = 65536,
+	DATAGRAM_STRIDE = DATAGRAM_BYTES + 192, /* so that short ones do not share cache sets */
 	DATAGRAM_ANSWERS = 64,
 	DATAGRAM_SEGMENTS = 128,
 	DATAGRAM_ARENA_BYTES = 65536,
@@ -42,7 +43,7 @@ struct datagram_common {
 	struct iovec answer_iov[DATAGRAM_SEGMENTS];
 	struct out out;
 	uint8_t arena[DATAGRAM_ARENA_BYTES];
-	uint8_t receive[DATAGRAM_BATCH][DATAGRAM_BYTES];
+	uint8_t receive[DATAGRAM_BATCH][DATAGRAM_STRIDE];
 };
 
 struct datagram {

@@ -64,7 +64,7 @@ static bool flow_failed(struct relay_flow *f, int errnum, bool at_sink)
 	if (errnum == EAGAIN) {
 		f->waits = at_sink ? LOOP_WRITE : LOOP_READ;
 	} else if (at_far && at_sink && (errnum == EPIPE || errnum == ECONNRESET)) {
-		r->broken = errnum == ECONNRESET ? ERR_RESET : 0;
+		r->broken = errnum == ECONNRESET && !flow_other(f)->ended ? ERR_RESET : 0;
 		flow_break(f);
 	} else if (at_far) {
 		relay_end(r, err_from_errno(errnum), RELAY_FAR);

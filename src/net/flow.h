@@ -53,6 +53,12 @@ int flow_begin(struct relay_flow *f);
  * it waits. */
 void flow_run(struct relay_flow *f);
 
+/* Whether something was read and not yet passed on. */
+static inline bool flow_holds(const struct relay_flow *f)
+{
+	return f->at < f->held || f->piped || f->back_len;
+}
+
 /* Frees the store. */
 void flow_close(struct relay_flow *f);
 

@@ -156,9 +156,10 @@ void loop_destroy(struct loop *loop)
 
 static uint32_t loop_epoll_events(unsigned events)
 {
-	return (events & LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0) |
-	       (events & LOOP_WRITE ? EPOLLOUT : 0) |
-	       (events & LOOP_SHARED ? EPOLLEXCLUSIVE : 0);
+	/* EPOLLEXCLUSIVE is refused beside EPOLLRDHUP, which a listener does not need. */
+	uint32_t how = events & LOOP_SHARED ? EPOLLEXCLUSIVE : EPOLLRDHUP;
+
+	return (events & LOOP_READ ? EPOLLIN | how : 0) | (events & LOOP_WRITE ? EPOLLOUT : 0);
 }
 
 static unsigned loop_events(uint32_t epoll_events)

@@ -11,6 +11,8 @@
 
 #include <stdlib.h>
 
+enum { RELAY_FINISH_MS = 5000 }; /* for near's last words, once far has ended */
+
 void relay_end(struct relay *r, int err, enum relay_place place)
 {
 	if (!r->over)
@@ -25,21 +27,42 @@ void relay_moved(struct relay *r)
 
 static void relay_ready(void *owner, unsigned events);
 
+/* Whether near has something to say now. */
+static bool relay_near_is_talking(const struct relay *r)
+{
+	const struct relay_flow *out = &r->flow[RELAY_OUT];
+
+	return out->waits & LOOP_WRITE || flow_holds(out) ||
+	       stream_is_ready(&r->plan.near_in, false);
+}
+
 /* Whether the relay is over by itself. */
 static void relay_judge(struct relay *r)
 {
 	bool out_ended = r->flow[RELAY_OUT].ended, in_ended = r->flow[RELAY_IN].ended;
 
-	if (in_ended && (out_ended || r->plan.ends_with_far))
+	if (!in_ended || r->over)
+		return;
+	if (out_ended || (r->plan.ends_with_far && !relay_near_is_talking(r)))
 		relay_end(r, r->broken, RELAY_FAR);
+}
+
+static bool relay_is_finishing(const struct relay *r)
+{
+	return r->plan.ends_with_far && r->flow[RELAY_IN].ended;
+}
+
+static bool relay_waits_for_datagrams(const struct relay *r)
+{
+	return r->plan.datagrams && r->flow[RELAY_OUT].ended;
 }
 
 /* How long nothing may happen, from now on; 0: for ever. */
 static uint64_t relay_patience_ms(const struct relay *r)
 {
-	if (r->plan.datagrams && r->flow[RELAY_OUT].ended)
-		return r->plan.wait_ms;
-	return r->plan.idle_ms;
+	if (relay_is_finishing(r))
+		return RELAY_FINISH_MS;
+	return relay_waits_for_datagrams(r) ? r->plan.wait_ms : r->plan.idle_ms;
 }
 
 static void relay_arm(struct relay *r)
@@ -134,10 +157,10 @@ static void relay_due(struct wheel_timer *timer, void *context)
 {
 	struct relay *r = (struct relay *)((char *)timer - offsetof(struct relay, timer));
 	uint64_t patience_ms = relay_patience_ms(r);
-	bool waited = r->plan.datagrams && r->flow[RELAY_OUT].ended;
+	bool well = relay_is_finishing(r) || relay_waits_for_datagrams(r);
 
 	if (patience_ms && loop_now(r->loop)->boot_ns >= r->active_ns + patience_ms * MOMENT_MS)
-		relay_end(r, waited ? 0 : ERR_TIMEOUT, RELAY_FAR);
+		relay_end(r, well ? 0 : ERR_TIMEOUT, RELAY_FAR);
 	relay_settle(r);
 }
 

@@ -48,7 +48,8 @@ struct relay_plan {
 	struct stream near_in, near_out, far;
 	bool datagrams; /* far is a connected datagram socket: one read of near is one datagram, an
 			 * empty datagram is no end, there is no half to shut down */
-	bool ends_with_far; /* over when far has ended, whatever near still has to say */
+	bool ends_with_far; /* over when far has ended and near has nothing to say just then; what
+			     * it does have is given 5 s without progress */
 	bool silent_near;   /* a near that ends without a byte leaves far's half open */
 	bool copies;        /* never splice */
 	uint64_t idle_ms;   /* ERR_TIMEOUT after no byte moved for so long; 0: never */

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 import schema
-from support import ROOT, wait_until
+from support import ROOT, SECONDS, free_port
 
 # Made where nothing prints it: with --json `prise echo HOST TEXT` says echo.round instead.
 UNPRINTED = {"echo.text"}
@@ -48,11 +48,21 @@ def test_every_error_is_on_the_page():
     assert schema.errors() == {"none": 0, **{name.lower(): int(code) for name, code in rows}}
 
 
+def test_no_field_of_a_type_is_one_of_every_event():
+    assert not [(name, field) for name, entry in PAGE.items() for field in entry.fields
+                if field in schema.common()]
+
+
+def without_twins(pairs):
+    assert len(dict(pairs)) == len(pairs), f"a name twice: {pairs}"
+    return dict(pairs)
+
+
 def held(lines):
     """The types seen, once every line was held to the page."""
     types = set()
     for line in lines:
-        event = json.loads(line)
+        event = json.loads(line, object_pairs_hook=without_twins)
         assert schema.fault(event, PAGE) is None, schema.fault(event, PAGE)
         types.add(event["type"])
     return types
@@ -72,8 +82,8 @@ def raw(daemon, name, text):
         return s.makefile("rb").read()
 
 
-def logged(daemon, kind):
-    wait_until(lambda: f'"type":"{kind}"' in daemon.out_path.read_text(encoding="utf-8"), kind)
+def logged(daemon, kind, service):
+    daemon.wait_log(rf'"type":"{kind}","host":"[^"]*","service":"{service}"')
 
 
 def test_what_a_daemon_logs(daemon):
@@ -90,10 +100,11 @@ def test_what_a_daemon_logs(daemon):
         raw(daemon, "role", b"ROLE/1 name=a\nROLE/1 name=a\n")
         raw(daemon, "role", b"nonsense\n")
         first.sendall(b"ROLE/1 name=b\nbeat 1\n")
-        logged(daemon, "role.refused")
+        logged(daemon, "role.refused", "role")
     with daemon.connect("discard"):
+        logged(daemon, "conn.open", "discard")
         raw(daemon, "discard", b"")
-        logged(daemon, "conn.refused")
+        logged(daemon, "conn.refused", "discard")
     daemon.signal(signal.SIGHUP)
     daemon.wait_ready()
     daemon.config_path.write_text("discard { what = 1 }\n", encoding="utf-8")
@@ -117,6 +128,8 @@ COMMANDS = {
     "guess": (["guess", "{guess}", "--max", "1000"], {"guess.try", "guess.won"}),
     "guess play": (["guess", "{guess}", "--play"], {"guess.text"}),
     "dialogue": (["dialogue", "{dialogue}"], {"dialogue.text", "dialogue.prompt"}),
+    "connect": (["connect", "{echo}"], {"conn.open", "conn.data", "conn.close"}),
+    "connect -z": (["connect", "-z", "127.0.0.1", "1", "2"], {"connect.test"}),
     "resolve": (["resolve"], {"resolve.host", "resolve.interface"}),
     "resolve name": (["resolve", "localhost"], {"resolve.address"}),
     "resolve address": (["resolve", "127.0.0.1"], {"resolve.arpa", "resolve.name"}),
@@ -142,6 +155,15 @@ def test_what_role_prints(prise, daemon):
     assert held(lines) == {"role.change"}
     client.send_signal(signal.SIGTERM)
     held(client.communicate()[0].splitlines())
+
+
+def test_what_listen_prints(prise):
+    port = free_port()
+    server = prise.start("listen", "--json", f"127.0.0.1:{port}")
+    lines = [server.stdout.readline()]
+    prise("connect", f"127.0.0.1:{port}", stdin="bonjour\n")
+    lines += server.communicate(timeout=SECONDS)[0].splitlines()
+    assert held(lines) == {"listen.open", "conn.open", "conn.data", "conn.close"}
 
 
 def test_a_field_too_many_is_a_fault():

@@ -36,7 +36,8 @@ def test_the_page_shows_what_is_seen(prise, page):
                    "LANG": LANGUAGES[page], "HISTFILE": "", "PYTHON_HISTORY": "",
                    "PATH": f"{programs}:{prise.environment['PATH']}:/usr/sbin:/sbin"}
     done = subprocess.run(
-        ["unshare", *user, "--net", "--mount", "--uts", sys.executable, ROOT / "tests/box.py", box,
+        ["unshare", *user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child",
+         "--mount-proc", sys.executable, ROOT / "tests/box.py", box,
          sys.executable, ROOT / "tests/sessions.py", DOCS / page],
         capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
         cwd=prise.directory, env=environment)

@@ -140,7 +140,7 @@ def test_french_even_where_the_locale_is_not_installed(prise):
     done = prise("help", env=FRENCH)
     assert "aide" in done.out
     done = prise("dotcor", env=FRENCH)
-    assert "il n'y a pas de commande dotcor" in done.err and "essayez" in done.err
+    assert "il n'y a pas de commande dotcor" in done.err and "essayer" in done.err
     assert "aide" not in prise("help", env={**FRENCH, "LANG": "C"}).out
 
 

@@ -454,6 +454,28 @@ static void test_far_ends_first(void **state)
 	finish(&p);
 }
 
+/* Far ends its half while a file still goes out to it: all of the file does. */
+static void test_far_ends_first_and_reads_on(void **state)
+{
+	struct play p = begin();
+	struct talk far = {.heard = heard[0], .heard_most = sizeof heard[0]};
+
+	put_far(&p);
+	p.inside[0] = make_file(said[0], MUCH);
+	p.inside[1] = make_file(said[0], 0);
+	p.plan.near_in = stream_lent(p.inside[0], false);
+	p.plan.near_out = stream_lent(p.inside[1], true);
+	p.plan.ends_with_far = true;
+	assert_int_equal(shutdown(p.outside[2], SHUT_WR), 0);
+	far.fd = p.outside[2];
+	start(&p);
+	turn_until_over(&p, &far, 1, 5000);
+	assert_int_equal(p.result.err, 0);
+	hear_rest(&far);
+	assert_said(&far, said[0], MUCH);
+	finish(&p);
+}
+
 static void reset(int *fd)
 {
 	struct linger now = {.l_onoff = 1};
@@ -673,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_near_ends_and_far_goes_on),
 		cmocka_unit_test(test_a_silent_near_leaves_the_half_open),
 		cmocka_unit_test(test_far_ends_first),
+		cmocka_unit_test(test_far_ends_first_and_reads_on),
 		cmocka_unit_test(test_far_resets),
 		cmocka_unit_test(test_nobody_reads_near),
 		cmocka_unit_test(test_the_disk_is_full),

@@ -256,6 +256,18 @@ static void incomplete_tail(void **state)
 	assert_int_equal(text_utf8_incomplete_tail(BYTES_LITERAL("\xc3\x80\x80")), 0);
 }
 
+static void padded_by_columns(void **state)
+{
+	char buffer[16];
+	struct text t = TEXT_OVER(buffer);
+
+	assert_int_equal(text_columns(BYTES_LITERAL("")), 0);
+	assert_int_equal(text_columns(BYTES_LITERAL("été €\xf0\x9f\x94\x8c")), 6);
+	text_put_padded(&t, "été", 5);
+	text_put_padded(&t, "défaut", 4);
+	assert_string_equal(buffer, "été  défaut");
+}
+
 static void distance(void **state)
 {
 	char longest[65];
@@ -286,6 +298,7 @@ int main(void)
 		cmocka_unit_test(utf8_takes_nothing_else),
 		cmocka_unit_test(utf8_replaced_as_python_does),
 		cmocka_unit_test(incomplete_tail),
+		cmocka_unit_test(padded_by_columns),
 		cmocka_unit_test(distance),
 	};
 

@@ -1,0 +1,403 @@
+"""`prise connect` against ncat, netcat, socat, telnet's options and Python's sockets."""
+
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+
+import pexpect
+import pytest
+
+from support import SECONDS, free_port, has_ipv6, wait_until
+from talk import (MIB, Server, cross, noise, peer, read_until, receive_all,  # noqa: F401
+                  receive_until, wait_listening)
+
+IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
+
+
+def echo(sock):
+    total = 0
+    while piece := sock.recv(65536):
+        sock.sendall(piece)
+        total += len(piece)
+    return total
+
+
+def test_both_ways_and_half_close(prise, serve):
+    port = serve("echo").port("echo")
+    data = noise(MIB)
+    done = prise("connect", "127.0.0.1", port, stdin=data)
+    assert done.code == 0 and done.raw == data and done.err == ""
+
+
+@pytest.mark.parametrize("words", [("127.0.0.1", "{}"), ("127.0.0.1:{}",), ("localhost:{}",),
+                                   (":{}",), ("-4", "localhost", "{}")])
+def test_addresses(prise, serve, words):
+    port = serve("echo").port("echo")
+    done = prise("connect", *[word.format(port) for word in words], stdin="bonjour")
+    assert done.code == 0 and done.out == "bonjour"
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+def test_ipv6(prise, serve):
+    port = free_port(family=socket.AF_INET6)
+    serve(f"echo=[::1]:{port}")
+    assert prise("connect", f"[::1]:{port}", stdin="six").out == "six"
+    assert prise("connect", "-4", f"[::1]:{port}").code == 3
+
+
+def test_unix_socket(prise):
+    path = str(prise.directory / "sock")
+    server = Server(echo, socket.AF_UNIX, path)
+    done = prise("connect", f"unix:{path}", stdin=noise(100000))
+    assert done.code == 0 and done.raw == noise(100000)
+    assert server.ended() == 100000
+    assert prise("connect", f"unix:{prise.directory}/none").code == 9
+
+
+# 1 MiB of random bytes each way at once; the third party is the server.
+THIRD_PARTIES = {
+    "ncat": ("ncat", "-l", "127.0.0.1", "{port}"),
+    "nc": ("nc", "-l", "127.0.0.1", "{port}"),
+    "socat": ("socat", "-t1", "STDIO", "TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr"),
+}
+
+
+@pytest.mark.parametrize("name", THIRD_PARTIES)
+@pytest.mark.parametrize("options", [(), ("-v",)], ids=["spliced", "copied"])
+def test_third_parties(prise, peer, name, options):
+    port = free_port()
+    there = peer(*[word.format(port=port) for word in THIRD_PARTIES[name]])
+    wait_listening(port)
+    process = prise.start("connect", "127.0.0.1", port, *options, stderr=subprocess.DEVNULL)
+    cross(process, there)
+    process.stdin.close()
+    assert process.wait(SECONDS) == 0
+
+
+def both_at_once(sock, data):
+    """Says data and then ends its half, while it hears the other to its end."""
+    def say():
+        sock.sendall(data)
+    saying = threading.Thread(target=say)
+    saying.start()
+    heard = receive_all(sock)
+    saying.join(SECONDS)
+    return heard
+
+
+@pytest.mark.parametrize("near", ["pipe", "file", "append", "socket"])
+def test_every_kind_of_stdin_and_stdout(prise, near):
+    said, answer = noise(MIB, 4), noise(MIB, 5)
+    server = Server(lambda sock: both_at_once(sock, answer))
+    path = prise.directory / "in"
+    path.write_bytes(said)
+    out_path = prise.directory / "out"
+    command = [prise.path, "connect", f"127.0.0.1:{server.port}"]
+    if near == "pipe":
+        got = prise(*command[1:], stdin=said).raw
+    elif near == "socket":
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.settimeout(SECONDS)
+            process = prise.start(*command[1:], stdin=theirs, stdout=theirs)
+            theirs.close()
+            saying = threading.Thread(target=lambda: (ours.sendall(said),
+                                                      ours.shutdown(socket.SHUT_WR)))
+            saying.start()
+            got = receive_all(ours)
+            saying.join(SECONDS)
+            assert process.wait(SECONDS) == 0
+    else:
+        with open(path, "rb") as stdin, open(out_path, "ab" if near == "append" else "wb") as out:
+            done = subprocess.run(command, stdin=stdin, stdout=out, check=False, timeout=SECONDS,
+                                  env=prise.environment)
+        assert done.returncode == 0
+        got = out_path.read_bytes()
+    assert got == answer
+    assert server.ended() == said
+
+
+def test_the_flags_of_what_a_shell_lends_are_left_alone(prise, serve):
+    port = serve("echo").port("echo")
+    reader, writer = os.pipe()
+    out_reader, out_writer = os.pipe()
+    os.write(writer, b"bonjour")
+    process = prise.start("connect", "127.0.0.1", port, stdin=reader, stdout=out_writer)
+    assert os.read(out_reader, 100) == b"bonjour"
+    assert os.get_blocking(reader) and os.get_blocking(out_writer)
+    os.close(writer)
+    assert process.wait(SECONDS) == 0
+    assert os.get_blocking(reader) and os.get_blocking(out_writer)
+    for fd in (reader, out_reader, out_writer):
+        os.close(fd)
+
+
+def test_the_peer_ends_first(prise, serve):
+    port = serve("daytime").port("daytime")
+    process = prise.start("connect", "127.0.0.1", port)  # its stdin stays open
+    assert process.wait(SECONDS) == 0
+    assert b"-UTC" in process.stdout.read()
+
+
+def test_a_peer_that_resets(prise):
+    def reset(sock):
+        sock.recv(1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    done = prise("connect", f"127.0.0.1:{Server(reset).port}", stdin="x")
+    assert done.code == 8 and "reset" in done.err
+
+
+def test_a_peer_that_does_not_read_holds_us_back(prise):
+    let_go = threading.Event()
+
+    def deaf(sock):
+        assert let_go.wait(SECONDS)
+        return len(receive_all(sock))
+
+    server = Server(deaf)
+    process = prise.start("connect", f"127.0.0.1:{server.port}")
+    os.set_blocking(process.stdin.fileno(), False)
+    total = 0
+    while select.select([], [process.stdin], [], 0.5)[1]:
+        total += os.write(process.stdin.fileno(), bytes(65536))
+        assert total < 64 * MIB, "nothing holds it back"
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+    assert resident < 200 * 1024
+    let_go.set()
+    process.stdin.close()
+    assert process.wait(SECONDS) == 0
+    assert server.ended() == total
+
+
+def test_exit_codes(prise):
+    refused = prise("connect", f"127.0.0.1:{free_port()}")
+    assert refused.code == 4 and "refused" in refused.err
+    unknown = prise("connect", "trucbidule.invalid:7777")
+    assert unknown.code == 3
+    with socket.socket() as full:  # a queue that is full drops what comes
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        late = prise("connect", "-t", "300ms", f"127.0.0.1:{port}")
+        for filler in fillers:
+            filler.close()
+        assert late.code == 5 and "timed out" in late.err
+    assert prise("connect", "255.255.255.255:7777").code in (6, 9)
+    assert prise("connect").code == 2
+    assert prise("connect", "127.0.0.1").code == 2
+    assert prise("connect", "127.0.0.1", "7", "8").code == 2
+
+
+def test_silence_times_out(prise):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = prise("connect", "-t", "300ms", f"127.0.0.1:{server.getsockname()[1]}")
+    assert done.code == 5 and "fell silent" in done.err
+
+
+def test_stdout_that_is_full_closed_or_left(prise, serve):
+    port = serve("chargen").port("chargen")
+    command = f"{prise.path} connect 127.0.0.1:{port}"
+
+    def shell(line):
+        return subprocess.run(["sh", "-c", line], capture_output=True, check=False,
+                              timeout=SECONDS, env=prise.environment)
+
+    if os.path.exists("/dev/full"):
+        full = shell(command + " </dev/null >/dev/full")
+        assert full.returncode == 9 and b"standard output" in full.stderr
+    closed = shell(command + " </dev/null >&-")
+    assert closed.returncode == 9 and b"standard output" in closed.stderr
+    left = shell(f"({command} </dev/null; echo code $? >&2) | head -c 10")
+    assert len(left.stdout) == 10 and b"code 0" in left.stderr
+    assert shell(command + " <&- | head -c 10").stdout
+    assert shell(f"yes | {command} | head -c 10").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals(prise, serve, number):
+    port = serve("echo").port("echo")
+    process = prise.start("connect", "127.0.0.1", port)
+    process.stdin.write(b"x")
+    process.stdin.flush()
+    read_until(process.stdout, b"x")
+    process.send_signal(number)
+    assert process.wait(SECONDS) == 128 + number
+
+
+def test_a_signal_while_it_connects(prise):
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.1", port))
+        process = prise.start("connect", f"127.0.0.1:{port}")
+        wait_until(lambda: f":{port:04X} 02" in open("/proc/net/tcp", encoding="ascii").read(),
+                   "a connection under way")
+        wait_until(lambda: signal_is_caught(process.pid), "the handler")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 130
+        for filler in fillers:
+            filler.close()
+
+
+def signal_is_caught(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        blocked = next(line.split()[1] for line in status if line.startswith("SigBlk"))
+    return int(blocked, 16) & 1 << (signal.SIGINT - 1)
+
+
+def test_crlf(prise):
+    server = Server(receive_all)
+    assert prise("connect", "--crlf", f"127.0.0.1:{server.port}", stdin="a\nb\r\nc").code == 0
+    assert server.ended() == b"a\r\nb\r\nc"
+
+
+def test_source(prise):
+    port = free_port()
+    server = Server(lambda sock: sock.getpeername())
+    done = prise("connect", "--source", f"127.0.0.9:{port}", f"127.0.0.1:{server.port}")
+    assert done.code == 0 and server.ended() == ("127.0.0.9", port)
+    server = Server(lambda sock: sock.getpeername())
+    done = prise("connect", "--source", f":{port}", f"127.0.0.1:{server.port}")
+    assert done.code == 0 and server.ended() == ("127.0.0.1", port)
+    assert prise("connect", "--source", "192.0.2.1", "127.0.0.1:7").code == 9
+    assert prise("connect", "--source", "nonsense:x", "127.0.0.1:7").code == 2
+
+
+def test_only_testing(prise, serve):
+    port, nobody = serve("echo").port("echo"), free_port()
+    assert prise("connect", "-z", "127.0.0.1", port).code == 0
+    assert prise("connect", "-z", f"127.0.0.1:{nobody}").code == 4
+    several = prise("connect", "-z", "127.0.0.1", port, nobody)
+    assert several.code == 1
+    assert several.out.splitlines() == [f"127.0.0.1:{port} open",
+                                        f"127.0.0.1:{nobody} connection refused"]
+    ranged = prise("connect", "-z", "--json", "127.0.0.1", f"{port}-{port}", port)
+    assert ranged.code == 0 and [e["state"] for e in ranged.events] == ["open", "open"]
+    assert prise("connect", "-z", "127.0.0.1", "9-5").code == 2
+    assert prise("connect", "-z", "trucbidule.invalid", "1-3").code == 3
+    assert prise("connect", "-z", "-u", "127.0.0.1", port).code == 0
+    assert prise("connect", "-z", "-u", "127.0.0.1", nobody).code == 4
+
+
+def test_udp(prise, serve):
+    port = serve("echo").port("echo")
+    done = prise("connect", "-u", "--wait", "300ms", "127.0.0.1", port, stdin="un datagramme\n")
+    assert done.code == 0 and done.out == "un datagramme\n"
+    refused = prise("connect", "-u", f"127.0.0.1:{free_port()}", stdin="x")
+    assert refused.code == 4 and "port unreachable" in refused.err
+    assert prise("connect", "-u", "-w", "10ms", "127.0.0.1", port).code == 0
+
+
+def test_a_datagram_is_a_read_and_an_empty_one_no_end(prise):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(SECONDS)
+        process = prise.start("connect", "-u", "-w", "300ms",
+                              f"127.0.0.1:{server.getsockname()[1]}")
+        for text in (b"one\n", b"two\n"):
+            process.stdin.write(text)
+            process.stdin.flush()
+            data, client = server.recvfrom(65536)
+            assert data == text
+        server.sendto(b"", client)
+        server.sendto(noise(65507), client)
+        assert read_until(process.stdout, noise(65507)) == noise(65507)
+        process.stdin.close()
+        assert process.wait(SECONDS) == 0
+
+
+def test_json(prise, serve):
+    port = serve("echo").port("echo")
+    done = prise("connect", "--json", f"127.0.0.1:{port}", stdin="é\n".encode() + b"\xff")
+    opened, *data, closed = done.events
+    assert opened["type"] == "conn.open" and opened["peer"] == f"127.0.0.1:{port}"
+    assert "".join(e["text"] for e in data) == "é\n\ufffd"
+    assert closed["type"] == "conn.close" and closed["in_bytes"] == closed["out_bytes"] == 4
+
+
+def test_the_wire_is_shown(prise, serve):
+    port = serve("echo").port("echo")
+    done = prise("connect", "-v", f"127.0.0.1:{port}", stdin="salut")
+    assert done.out == "salut"
+    assert "> " in done.err and "73 61 6c 75 74" in done.err and f"-> 127.0.0.1:{port}" in done.err
+
+
+def negotiate(sock):
+    """A telnet server's opening: options of every kind, a subnegotiation, then a prompt."""
+    sock.sendall(bytes([IAC, DO, 24, IAC, WILL, 1, IAC, SB, 31, 0, 80, IAC, IAC, IAC, SE,
+                        IAC, WONT, 3, IAC, DONT, 5]) + b"login\xff\xff: \r\0\r\n")
+    heard = receive_until(sock, b"\n")
+    sock.sendall(b"bye\r\n")
+    return heard + receive_all(sock)
+
+
+def test_telnet(prise):
+    server = Server(negotiate)
+    process = prise.start("connect", "--telnet", f"127.0.0.1:{server.port}")
+    got = read_until(process.stdout, b"\r\n")
+    assert got == b"login\xff: \r\r\n"
+    process.stdin.write(b"a\xffb\n")
+    process.stdin.close()
+    assert read_until(process.stdout, b"\n") == b"bye\r\n"
+    assert process.wait(SECONDS) == 0
+    assert server.ended() == bytes([IAC, WONT, 24, IAC, DONT, 1]) + b"a\xff\xffb\r\n"
+
+
+def test_telnet_is_tcp_only(prise):
+    done = prise("connect", "--telnet", "-u", "127.0.0.1", "7")
+    assert done.code == 2 and "TCP" in done.err
+
+
+def test_telnet_on_a_terminal(prise, serve):
+    port = serve("echo").port("echo")
+    child = pexpect.spawn(prise.path, ["connect", "--telnet", f"127.0.0.1:{port}"],
+                          env=prise.environment, timeout=SECONDS, encoding="utf-8")
+    child.sendline("bonjour")
+    child.expect("bonjour\r\n.*bonjour")  # the terminal's echo, and the server's
+    child.sendcontrol("]")
+    child.expect("prise telnet> ")
+    child.sendline("status")
+    child.expect(f"connected to 127.0.0.1:{port} .*bytes received")
+    child.sendline("encore")
+    child.expect("encore\r\n.*encore")
+    child.send("mid")
+    child.sendcontrol("]")
+    child.expect("prise telnet> ")
+    child.sendline("quit")
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 0
+
+
+def test_a_terminal_and_its_end(prise, serve):
+    port = serve("echo").port("echo")
+    child = pexpect.spawn(prise.path, ["connect", f"127.0.0.1:{port}"], env=prise.environment,
+                          timeout=SECONDS, encoding="utf-8")
+    child.sendline("bonjour")
+    child.expect("bonjour\r\n.*bonjour")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 0
+    child = pexpect.spawn(prise.path, ["connect", f"127.0.0.1:{port}"], env=prise.environment,
+                          timeout=SECONDS, encoding="utf-8")
+    child.sendline("x")
+    child.expect("x\r\n.*x")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 130

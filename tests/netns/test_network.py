@@ -1,0 +1,200 @@
+"""The daemon between hosts: losses, addresses of its own, manners towards strangers, peers that vanish."""
+
+import contextlib
+import os
+import select
+import socket
+import time
+
+import pytest
+from hosts import net  # noqa: F401  pylint: disable=unused-import
+from support import SECONDS, wait_until
+from talking import ask, configured, descriptors, expect, read_all, read_exactly, read_until
+
+pytestmark = pytest.mark.root
+STANDARD = {"echo": 7, "discard": 9, "daytime": 13, "qotd": 17, "chargen": 19, "time": 37}
+KEEPALIVE_S = 15  # 5 s idle, then two probes 5 s apart; and the most that data may be unanswered
+
+
+def connect(host, port, address):
+    with host:
+        return socket.create_connection((address, port), SECONDS)
+
+
+def datagrams(host, port, address):
+    with host:
+        s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(SECONDS)
+    s.connect((address, port))
+    return s
+
+
+def test_one_packet_in_ten_is_lost(net, serve):
+    """Echo and dialogue lose nothing, and mix nothing up."""
+    server, client = net.host(1), net.host(2)
+    with server:
+        daemon = serve("echo=any:7777", "dialogue=any:2003")
+    for host in (server, client):
+        host.filter("meta l4proto tcp numgen random mod 10 0 drop")
+    data = os.urandom(150_000)
+    with connect(client, 7777, server.v4) as echo, connect(client, 2003, server.v6) as dialogue:
+        echo.sendall(data)
+        echo.shutdown(socket.SHUT_WR)
+        read_until(dialogue, b"Votre message ?\n")
+        for number in range(30):
+            dialogue.sendall(f"message {number} é".encode())
+            expect(dialogue, f"ECHO : message {number} éVotre message ?\n")
+        dialogue.sendall(b"FIN")
+        assert read_all(dialogue) == b"Good Bye."
+        assert read_all(echo) == data
+    assert daemon.process.poll() is None
+
+
+def test_datagrams_are_answered_from_the_address_that_was_asked(net, serve):
+    server, client = net.host(1), net.host(2)
+    others = ["10.77.0.100", "10.77.0.200", "fd77::100", "fd77::200"]
+    for address in others:
+        server.address(address + ("/64" if ":" in address else "/24"))
+    server.run("ip", "address", "add", "192.0.2.7/32", "dev", "lo")
+    client.run("ip", "route", "add", "192.0.2.7/32", "via", server.v4)
+    with server:
+        serve("echo=any:7777", "daytime=any:7013")
+    for address in [server.v4, server.v6, *others, "192.0.2.7"]:
+        with datagrams(client, 7777, address) as s:  # a connected socket hears that address alone
+            assert ask(s, b"you?") == b"you?", address
+        with datagrams(client, 7013, address) as s:
+            assert ask(s, b"").endswith(b"-UTC\r\n"), address
+
+
+def test_a_source_beyond_loopback_has_a_bucket_of_its_own(net, serve):
+    server, client, other = net.host(1), net.host(2), net.host(3)
+    with server:
+        daemon = configured(serve, {"": "loops = 1", "echo": 'listen = "any:PORT"\nudp_rate = 4\n'
+                                                             'udp_burst = 20'})
+    port = daemon.port("echo")
+
+    def burst(s):
+        for number in range(100):
+            s.send(b"%d" % number)
+        answered = 0
+        with datagrams(server, port, "127.0.0.1") as last:
+            assert ask(last, b"when this is answered, so were those")
+            s.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while s.recv(100):
+                    answered += 1
+        s.settimeout(SECONDS)
+        return answered
+
+    with datagrams(client, port, server.v4) as s:
+        assert 20 <= burst(s) <= 24
+        wait_until(lambda: ask_once(s), "the bucket to fill again")
+        assert burst(s) < 20
+    with datagrams(other, port, server.v4) as s:
+        assert 20 <= burst(s) <= 24, "another source's"
+    with datagrams(client, port, server.v6) as s:
+        assert 20 <= burst(s) <= 24, "the same machine's other address is another source"
+
+
+def ask_once(s):
+    s.send(b"again")
+    return select.select([s], [], [], 0.05)[0] and s.recv(100)
+
+
+def test_standard_ports(net, serve):
+    host = net.host(1)
+    with host:
+        serve(options=["--standard-ports", *STANDARD])
+        for name, port in STANDARD.items():
+            for address in ("127.0.0.1", "::1"):
+                with socket.create_connection((address, port), SECONDS) as s:
+                    s.sendall(b"x")
+                    if name != "discard":
+                        assert s.recv(1)
+        with datagrams(host, 13, "::1") as s:
+            assert ask(s, b"").endswith(b"-UTC\r\n")
+
+
+@pytest.mark.parametrize("way", ["any:7777", "7777", "localhost:7777"])
+def test_ipv6_off(net, serve, way):
+    host = net.host(1)
+    host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    with host:
+        daemon = serve(f"echo={way}", "daytime=7013")
+        with socket.create_connection(("127.0.0.1", 7777), SECONDS) as s:
+            s.sendall(b"over IPv4")
+            expect(s, "over IPv4")
+        with datagrams(host, 7777, "127.0.0.1") as s:
+            assert ask(s, b"so too") == b"so too"
+    assert "[::1]" not in daemon.log()
+
+
+def test_ipv6_off_and_only_ipv6_wanted(net, prise):
+    host = net.host(1)
+    host.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1")
+    with host:
+        done = prise("serve", "echo=[::1]:7777")
+    assert done.code in (6, 9) and "[::1]:7777" in done.err
+
+
+def test_data_beyond_loopback_only_if_insecure(net, prise, serve):
+    """inbox and role: not without the word, and with it they are reached, and say so loudly."""
+    server, client = net.host(1), net.host(2)
+    with server:
+        for name in ("inbox", "role"):
+            for address in ("any:0", server.v4 + ":0", f"[{server.v6}]:0"):
+                done = prise("serve", f"{name}={address}")
+                assert done.code == 2 and "--insecure" in done.err
+        daemon = serve("inbox=any:6001", "role=any:9001", options=["--insecure"])
+    assert daemon.log().count("INSECURE: inbox") and daemon.log().count("INSECURE: role")
+    with connect(client, 9001, server.v6) as role, connect(client, 6001, server.v4) as inbox:
+        expect(role, "principal")
+        inbox.sendall(b"from afar")
+    daemon.wait_log("from afar")
+
+
+def test_loopback_is_not_reached_from_elsewhere(net, serve):
+    server, client = net.host(1), net.host(2)
+    with server:
+        serve("echo=7777")
+    for address in (server.v4, server.v6):
+        with pytest.raises(ConnectionRefusedError):
+            connect(client, 7777, address)
+
+
+def test_a_principal_that_vanishes_without_a_word(net, serve):
+    """Its cable is out, and it never said anything: keepalive finds out. So it is for one that is
+    promoted after its cable was pulled, whose word stays unanswered. A living one stays for ever."""
+    server, first, second, third = (net.host(n) for n in (1, 2, 3, 4))
+    with server:
+        daemon = serve("role=any:9001", options=["--insecure"])
+    held = descriptors(daemon)
+    with connect(first, 9001, server.v4) as one, connect(second, 9001, server.v6) as two, \
+            connect(third, 9001, server.v4) as three:
+        expect(one, "principal")
+        expect(two, "secondaire")
+        expect(three, "secondaire")
+        began = time.monotonic()
+        first.cut()
+        second.cut()
+        three.settimeout(3 * KEEPALIVE_S)
+        expect(three, "principal")
+        assert time.monotonic() - began < 2 * KEEPALIVE_S + 5
+        wait_until(lambda: descriptors(daemon) == held + 1, "the vanished to be closed")
+        three.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            three.recv(1)
+
+
+def test_a_stalled_reader_is_cut_off_by_its_idle_time(net, serve):
+    """A peer whose cable is out in the middle of an answer costs its queue for no longer than that."""
+    server, client, other = net.host(1), net.host(2), net.host(3)
+    with server:
+        daemon = configured(serve, {"chargen": 'listen = "any:PORT"\nidle = "1s"'})
+    held = descriptors(daemon)
+    with connect(client, daemon.port("chargen"), server.v4) as s:
+        read_exactly(s, 100_000)
+        client.cut()
+        with connect(other, daemon.port("chargen"), server.v4) as alive:
+            read_exactly(alive, 1_000_000)
+        wait_until(lambda: descriptors(daemon) == held, "the descriptor to be given back")
