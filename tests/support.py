@@ -162,7 +162,10 @@ class Daemon:
     def _word(self, service):
         name, equals, address = service.partition("=")
         if not equals:
-            address = f"127.0.0.1:{free_port()}"
+            port = free_port()
+            while port in self.ports.values():  # given before, and not bound yet
+                port = free_port()
+            address = f"127.0.0.1:{port}"
         port = address.rpartition(":")[2]
         self.ports[name] = int(port) if port.isdigit() else 0
         return f"{name}={address}"

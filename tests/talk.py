@@ -1,5 +1,5 @@
-"""What the tests of connect and listen share: third parties that are started, waited for and ended, and
-reading with a deadline."""
+"""What the tests of connect and listen share: third parties that are started, waited for and
+ended, and reading with a deadline."""
 
 import contextlib
 import os
@@ -158,7 +158,8 @@ def wait_listening(port, kind="tcp"):
 
 
 class Server(threading.Thread):
-    """A Python server of one connection: Server(lambda sock: ...). .port, and .result after join()."""
+    """A Python server of one connection: Server(lambda sock: ...). .port; ended() is what it
+    returned."""
 
     def __init__(self, serve, family=socket.AF_INET, address=("127.0.0.1", 0)):
         super().__init__(daemon=True)

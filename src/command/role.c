@@ -72,6 +72,7 @@ struct role_run {
 
 	/* The program. */
 	int64_t program; /* 0: none runs */
+	bool kept;       /* it goes on without a lease */
 	bool stopping;   /* it was told to end */
 	uint64_t grace_ms;
 
@@ -87,7 +88,7 @@ static uint64_t role_deadline_ns(const struct role_run *r)
 {
 	uint64_t before_ns = (r->grace_ms + r->grace_ms / ROLE_SPARE_SHARE) * MOMENT_MS;
 
-	if (r->until_ns == MOMENT_NEVER)
+	if (r->until_ns == MOMENT_NEVER || r->given->if_server_lost == ROLE_KEEP)
 		return MOMENT_NEVER;
 	return r->until_ns > before_ns ? r->until_ns - before_ns : 0;
 }
@@ -199,6 +200,7 @@ static void role_become(struct role_run *r, const struct message *m)
 	r->until_ns = m->number[2];
 	r->unsure = 0;
 	r->talked = true;
+	r->kept = false;
 	if (m->number[3])
 		r->settings.mode = ROLE_CLIENT_STRUCTURED;
 	if (!principal)
@@ -209,6 +211,28 @@ static void role_become(struct role_run *r, const struct message *m)
 		role_stop_program(r); /* of an earlier reign, under its epoch: the next follows it */
 	else if (principal)
 		role_start_program(r);
+}
+
+/* With `keep` the command goes on, as long as nobody says that another is principal. */
+static void role_keep(struct role_run *r)
+{
+	if (!r->kept)
+		say_warning(_("the server is gone: the command goes on without a lease, and another "
+			      "may become principal beside it"));
+	r->kept = true;
+}
+
+/* The lease is over: by now the supervisor has ended the command, unless it was stopped itself. */
+static void role_lease_lost(struct role_run *r)
+{
+	if (r->given->if_server_lost == ROLE_KEEP && r->program) {
+		role_keep(r);
+		return;
+	}
+	r->principal = false;
+	if (r->program)
+		process_kill(r->helper, r->program);
+	role_stop_program(r);
 }
 
 static void role_hear(void *owner, const struct message *m)
@@ -228,8 +252,7 @@ static void role_hear(void *owner, const struct message *m)
 			process_set_deadline(r->helper, r->program, role_deadline_ns(r));
 		break;
 	case ROLE_LOST:
-		r->principal = false;
-		role_stop_program(r);
+		role_lease_lost(r);
 		break;
 	case ROLE_UNSURE:
 		if (++r->unsure >= ROLE_UNSURE_MOST)
@@ -269,10 +292,7 @@ static void role_server_lost(struct role_run *r)
 	if (!r->principal)
 		return;
 	if (r->given->if_server_lost == ROLE_KEEP) {
-		say_warning(_("the server is gone: the command goes on without a lease, and another "
-			      "may become principal beside it"));
-		r->until_ns = MOMENT_NEVER;
-		process_set_deadline(r->helper, r->program, MOMENT_NEVER);
+		role_keep(r);
 		return;
 	}
 	r->principal = false;
@@ -354,10 +374,9 @@ static void role_caught(void *owner, int signal_number)
 	struct role_run *r = owner;
 
 	if (r->signal_number) {
-		client_end(&r->client, ERR_DRAINED);
-		r->over = r->retry_due = true;
-		r->code = 128 + signal_number;
-		return;
+		/* A name server may keep its thread for seconds yet. */
+		process_helper_stop(r->helper);
+		_exit(128 + signal_number);
 	}
 	r->signal_number = signal_number;
 	if (r->program)

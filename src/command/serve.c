@@ -29,9 +29,9 @@ static const struct option options[] = {
 };
 
 static void serve_wire(void *owner, const char *service, const struct address *remote,
-		       enum pump_direction direction, struct bytes b)
+		       enum pump_direction direction, struct bytes b, uint64_t boot_ns)
 {
-	wire_bytes(service, remote, direction == PUMP_SENT, b);
+	wire_bytes_at(service, remote, direction == PUMP_SENT, b, boot_ns);
 }
 
 /* The console of the dialogue exercise, in its own words. */
@@ -162,10 +162,10 @@ static int serve_run(struct command_call *call)
 			    .name_count = (unsigned)call->argc,
 			    .standard_ports = given->standard_ports,
 			    .insecure = given->insecure},
-		.calls = {.wire = call->common.verbose ? serve_wire : NULL,
-			  .level = call->common.verbose ? EVENT_DEBUG : EVENT_INFO},
-		.write = serve_write,
-		.owner = call,
+		.level = call->common.verbose ? EVENT_DEBUG : EVENT_INFO,
+		.log = {.write = serve_write,
+			.wire = call->common.verbose ? serve_wire : NULL,
+			.owner = call},
 	};
 	struct daemon_trouble trouble;
 	struct daemon *daemon;

@@ -211,6 +211,8 @@ static int session_say(const struct session *s)
 {
 	int err = s->result.err;
 
+	if (!err)
+		return 0;
 	switch (s->result.place) {
 	case RELAY_NEAR_OUT:
 		return session_say_output(err);
@@ -222,7 +224,7 @@ static int session_say(const struct session *s)
 	case RELAY_FAR:
 		break;
 	}
-	return err ? say_error(SAY_TALK, s->plan.where, err) : 0;
+	return say_error(SAY_TALK, s->plan.where, err);
 }
 
 static int session_end(struct session *s)

@@ -65,9 +65,15 @@ static void wire_row(struct text *t, struct bytes row)
 
 void wire_bytes(const char *service, const struct address *remote, bool sent, struct bytes b)
 {
+	wire_bytes_at(service, remote, sent, b, wire_now_ns());
+}
+
+void wire_bytes_at(const char *service, const struct address *remote, bool sent, struct bytes b,
+		   uint64_t boot_ns)
+{
 	char who[ADDRESS_TEXT_BYTES + 32] = "";
 	struct text w = TEXT_OVER(who);
-	double at = wire_seconds();
+	double at = boot_ns > wire_start_ns ? (double)(boot_ns - wire_start_ns) / 1e9 : 0;
 
 	if (service)
 		text_printf(&w, "  %s", service);

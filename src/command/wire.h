@@ -14,4 +14,8 @@ void wire_closed(const struct address *remote, const char *why);
 /* Bytes that were sent or received, 16 a line. `service` and `remote` may be NULL. Any thread. */
 void wire_bytes(const char *service, const struct address *remote, bool sent, struct bytes b);
 
+/* The same of an earlier moment. */
+void wire_bytes_at(const char *service, const struct address *remote, bool sent, struct bytes b,
+		   uint64_t boot_ns);
+
 #endif

@@ -272,6 +272,15 @@ static bool configuration_same_value(const struct option *row, const void *a, co
 	return true; /* lists are compared by what they mean: the endpoints */
 }
 
+const char *configuration_daemon_differs(const struct configuration_daemon *a,
+					 const struct configuration_daemon *b)
+{
+	for (const struct option *row = configuration_options; row->name; row++)
+		if (!configuration_same_value(row, a, b))
+			return row->name;
+	return NULL;
+}
+
 bool configuration_same(const struct configuration_service *a,
 			const struct configuration_service *b)
 {

@@ -52,6 +52,10 @@ void configuration_free(struct configuration *c);
 /* Frees a machine's settings that were taken over from a configuration. */
 void configuration_free_settings(const struct service_row *row, void *settings);
 
+/* The first key in which the two differ, or NULL. */
+const char *configuration_daemon_differs(const struct configuration_daemon *a,
+					 const struct configuration_daemon *b);
+
 /* Whether two configurations of one service say the same. */
 bool configuration_same(const struct configuration_service *a,
 			const struct configuration_service *b);

@@ -9,6 +9,7 @@
 #include "daemon/sandbox.h"
 
 #include <libintl.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,20 +19,23 @@
 
 #define _(s) gettext(s)
 
-enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_NAMES_BYTES = 4096 };
+enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_NAMES_BYTES = 4096,
+       DAEMON_LOOK_MS = 20 };
 
 struct daemon {
 	const struct daemon_plan *plan;
+	struct configuration *configuration; /* of the start: keeps the settings' strings */
 	struct configuration_daemon settings;
 	struct log *log;
 	unsigned workers;
 	struct worker *worker;
 	unsigned services;
 	struct running *service[CONFIGURATION_SERVICES_MOST];
-	unsigned retired; /* replaced by a reload, with connections left */
-	struct running *old[CONFIGURATION_SERVICES_MOST];
+	unsigned retired, retired_room; /* replaced by a reload, perhaps with connections left */
+	struct running **old;
 	struct running_ports ports;
 	char state_dir[PLACE_BYTES];
+	bool unconfined;   /* the kernel has no Landlock */
 	int signal_number; /* that ends it, or 0 */
 	unsigned given;    /* sockets of systemd's */
 	struct running_socket given_socket[RUNNING_SOCKETS_MOST];
@@ -44,6 +48,14 @@ static void daemon_event(void *owner, struct event *e)
 	struct daemon *d = owner;
 
 	log_publish(d->log, e);
+}
+
+static void daemon_wire(void *owner, const char *service, const struct address *remote,
+			enum pump_direction direction, struct bytes b, uint64_t boot_ns)
+{
+	struct daemon *d = owner;
+
+	log_wire(d->log, service, remote, direction, b, boot_ns);
 }
 
 static void daemon_say(struct daemon *d, enum event_level level, const char *type,
@@ -80,18 +92,33 @@ static void daemon_raise_descriptors(void)
 	}
 }
 
-/* The sockets for one service: systemd's of its name, and those of the one it replaces. */
+/* Duplicates for one service: of the sockets of the one it replaces, else of systemd's of its name. */
 static unsigned daemon_given(struct daemon *d, const struct service_row *row,
 			     const struct running *old, struct running_socket *given)
 {
 	unsigned count = old ? running_sockets(old, given, RUNNING_SOCKETS_MOST) : 0;
 
-	for (unsigned i = 0; i < d->given && count < RUNNING_SOCKETS_MOST; i++)
-		if (d->given_socket[i].fd >= 0 && strcmp(d->given_name[i], row->name) == 0) {
-			given[count++] = d->given_socket[i];
-			d->given_socket[i].fd = -1;
-		}
+	for (unsigned i = 0; i < d->given && !old && count < RUNNING_SOCKETS_MOST; i++) {
+		if (strcmp(d->given_name[i], row->name) != 0)
+			continue;
+		given[count] = d->given_socket[i];
+		given[count].fd = fcntl(d->given_socket[i].fd, F_DUPFD_CLOEXEC, 0);
+		count += given[count].fd >= 0;
+	}
 	return count;
+}
+
+/* Whether a service that runs listens on that port. */
+static bool daemon_has_port(void *owner, uint16_t port, bool datagram)
+{
+	const struct daemon *d = owner;
+	struct running_socket socket;
+
+	for (unsigned i = 0; i < d->services; i++)
+		for (unsigned k = 0; running_bound(d->service[i], k, &socket); k++)
+			if (socket.address.port == port && socket.datagram == datagram)
+				return true;
+	return false;
 }
 
 static int daemon_open_service(struct daemon *d, struct configuration_service *configuration,
@@ -104,13 +131,16 @@ static int daemon_open_service(struct daemon *d, struct configuration_service *c
 		.workers = d->worker,
 		.worker_count = d->workers,
 		.state_dir = d->state_dir,
-		.calls = d->plan->calls,
+		.calls = {.event = daemon_event,
+			  .wire = d->plan->log.wire ? daemon_wire : NULL,
+			  .level = d->plan->level,
+			  .owner = d},
 		.given = given,
 	};
 	int err;
 
-	plan.calls.event = daemon_event;
-	plan.calls.owner = d;
+	plan.is_ours = daemon_has_port;
+	plan.ours = d;
 	plan.given_count = daemon_given(d, configuration->row, old, given);
 	err = running_open(opened, &plan, &trouble->socket);
 	for (unsigned i = 0; i < plan.given_count; i++)
@@ -148,6 +178,29 @@ static void daemon_sweep(struct daemon *d)
 	d->retired = kept;
 }
 
+/* Room to retire all that runs and all that is about to. */
+static int daemon_make_room(struct daemon *d)
+{
+	unsigned room = d->retired + 2 * CONFIGURATION_SERVICES_MOST;
+	struct running **grown;
+
+	if (room <= d->retired_room)
+		return 0;
+	grown = realloc(d->old, room * sizeof *grown);
+	if (!grown)
+		return ERR_MEMORY;
+	d->old = grown;
+	d->retired_room = room;
+	return 0;
+}
+
+/* Stops listening; what is left of it is freed by a later sweep, when nobody is in its code. */
+static void daemon_retire(struct daemon *d, struct running *r)
+{
+	running_retire(r);
+	d->old[d->retired++] = r;
+}
+
 static struct running *daemon_find(struct daemon *d, const struct service_row *row)
 {
 	for (unsigned i = 0; i < d->services; i++)
@@ -163,11 +216,11 @@ struct daemon_change {
 	bool kept[CONFIGURATION_SERVICES_MOST];
 };
 
-static void daemon_undo(struct daemon_change *change)
+static void daemon_undo(struct daemon *d, struct daemon_change *change)
 {
 	for (unsigned i = 0; i < change->services; i++)
 		if (!change->kept[i])
-			running_free(change->service[i]);
+			daemon_retire(d, change->service[i]);
 }
 
 static int daemon_prepare(struct daemon *d, struct configuration *c, struct daemon_change *change,
@@ -218,13 +271,8 @@ static bool daemon_goes_on(const struct daemon_change *change, const struct runn
 static void daemon_apply(struct daemon *d, const struct daemon_change *change)
 {
 	for (unsigned i = 0; i < d->services; i++) {
-		if (daemon_goes_on(change, d->service[i]))
-			continue;
-		running_retire(d->service[i]);
-		if (d->retired < CONFIGURATION_SERVICES_MOST && !running_is_empty(d->service[i]))
-			d->old[d->retired++] = d->service[i];
-		else
-			running_free(d->service[i]);
+		if (!daemon_goes_on(change, d->service[i]))
+			daemon_retire(d, d->service[i]);
 	}
 	d->services = change->services;
 	memcpy(d->service, change->service, sizeof d->service);
@@ -242,28 +290,48 @@ static int daemon_read(const struct configuration_request *request, struct confi
 	return err;
 }
 
+/* Loops, user and sandbox are for a process's life. */
+static int daemon_check_fixed(const struct daemon *d, const struct configuration *c,
+			      struct daemon_trouble *trouble)
+{
+	struct configuration_daemon wanted = c->daemon;
+	const char *key;
+
+	wanted.drain_ms = d->settings.drain_ms;
+	key = configuration_daemon_differs(&d->settings, &wanted);
+	if (!key)
+		return 0;
+	snprintf(trouble->message, sizeof trouble->message, _("%s: restart to change it"), key);
+	return ERR_SYSTEM;
+}
+
 static void daemon_reload(struct daemon *d)
 {
 	struct daemon_change change = {0};
 	struct daemon_trouble trouble = {0};
-	struct configuration *c;
+	struct configuration *c = NULL;
 	int err;
 
 	notify_reloading();
 	daemon_sweep(d);
-	err = daemon_read(&d->plan->request, &c, &trouble);
+	err = daemon_make_room(d);
+	if (!err)
+		err = daemon_read(&d->plan->request, &c, &trouble);
+	if (!err)
+		err = daemon_check_fixed(d, c, &trouble);
 	if (!err)
 		err = daemon_prepare(d, c, &change, &trouble);
 	if (!err)
 		err = daemon_start_change(&change, &trouble);
 	if (err) {
-		daemon_undo(&change);
+		daemon_undo(d, &change);
 		if (!trouble.message[0])
 			snprintf(trouble.message, sizeof trouble.message, "%s: %s%s%s",
 				 trouble.service ? trouble.service : "serve", trouble.socket.where,
 				 trouble.listening ? ": " : "", _(err_text(err)));
 		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble.message);
 	} else {
+		d->settings.drain_ms = c->daemon.drain_ms;
 		daemon_apply(d, &change);
 		daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
 	}
@@ -348,6 +416,14 @@ static int daemon_find_state(struct daemon *d)
 	return err;
 }
 
+static bool daemon_configures(const struct configuration *c, const char *name)
+{
+	for (unsigned i = 0; i < c->services; i++)
+		if (strcmp(c->service[i].row->name, name) == 0)
+			return true;
+	return false;
+}
+
 static int daemon_open(struct daemon *d, struct configuration *c, struct daemon_trouble *trouble)
 {
 	int err = 0;
@@ -357,7 +433,7 @@ static int daemon_open(struct daemon *d, struct configuration *c, struct daemon_
 		d->services += !err;
 	}
 	for (unsigned i = 0; i < d->given && !err; i++)
-		if (d->given_socket[i].fd >= 0) {
+		if (!daemon_configures(c, d->given_name[i])) {
 			snprintf(trouble->message, sizeof trouble->message,
 				 _("a socket from systemd is called '%s', and no service of that "
 				   "name runs here (FileDescriptorName=)"),
@@ -388,7 +464,7 @@ static int daemon_confine(struct daemon *d, const struct configuration *c,
 				 d->settings.user, _(err_text(err)));
 	}
 	if (!err && d->settings.sandbox)
-		sandbox_enter(d->state_dir, d->plan->request.path, sockets);
+		d->unconfined = sandbox_enter(d->state_dir, d->plan->request.path, sockets) != 0;
 	return err;
 }
 
@@ -431,7 +507,9 @@ static int daemon_set_up(struct daemon *d, struct configuration *c, struct daemo
 	if (!err)
 		err = daemon_confine(d, c, trouble);
 	if (!err)
-		err = log_start(&d->log, d->plan->write, d->plan->owner);
+		err = log_start(&d->log, &d->plan->log);
+	if (!err && d->unconfined)
+		daemon_say(d, EVENT_WARNING, "daemon.unconfined", "why", err_name(ERR_SYSTEM));
 	if (!err)
 		err = daemon_start_services(d, trouble);
 	return err;
@@ -441,17 +519,15 @@ int daemon_start(struct daemon **started, const struct daemon_plan *plan,
 		 struct daemon_trouble *trouble)
 {
 	struct daemon *d = calloc(1, sizeof *d);
-	struct configuration *c = NULL;
 	int err;
 
 	*trouble = (struct daemon_trouble){0};
 	if (!d)
 		return ERR_MEMORY;
 	d->plan = plan;
-	err = daemon_read(&plan->request, &c, trouble);
+	err = daemon_read(&plan->request, &d->configuration, trouble);
 	if (!err)
-		err = daemon_set_up(d, c, trouble);
-	configuration_free(c);
+		err = daemon_set_up(d, d->configuration, trouble);
 	if (err) {
 		daemon_free(d);
 		return err;
@@ -476,11 +552,10 @@ int daemon_run(struct daemon *d)
 {
 	notify_send("READY=1");
 	loop_run(d->worker[0].loop);
-	for (unsigned i = 1; i < d->workers; i++) {
-		if (d->worker[i].threaded)
-			pthread_join(d->worker[i].thread, NULL);
-		d->worker[i].threaded = false;
-	}
+	/* The others may still drain: a second signal must be heard meanwhile. */
+	for (unsigned i = 1; i < d->workers; i++)
+		while (!worker_ended(&d->worker[i]))
+			loop_turn(d->worker[0].loop, DAEMON_LOOK_MS);
 	return d->signal_number;
 }
 
@@ -488,21 +563,22 @@ bool daemon_free(struct daemon *d)
 {
 	if (!d)
 		return true;
+	d->signal_number = d->signal_number ? d->signal_number : SIGTERM; /* nothing is reloaded now */
 	for (unsigned i = 1; i < d->workers; i++)
-		if (d->worker[i].threaded) {
-			loop_stop(d->worker[i].loop);
-			pthread_join(d->worker[i].thread, NULL);
-			d->worker[i].threaded = false;
-		}
+		worker_stop(&d->worker[i]);
 	for (unsigned i = 0; i < d->services; i++)
 		running_free(d->service[i]);
 	for (unsigned i = 0; i < d->retired; i++)
 		running_free(d->old[i]);
+	if (d->workers)
+		loop_turn(d->worker[0].loop, 0); /* the last answers of keepers' jobs */
 	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS))
 		return false;
 	for (unsigned i = 0; i < d->workers; i++)
 		worker_destroy(&d->worker[i]);
+	configuration_free(d->configuration);
 	free(d->worker);
+	free(d->old);
 	free(d);
 	return true;
 }

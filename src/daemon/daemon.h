@@ -6,16 +6,15 @@
 #define DAEMON_DAEMON_H
 
 #include "daemon/configuration.h"
+#include "daemon/log.h"
 #include "daemon/running.h"
 
 struct daemon;
 
 struct daemon_plan {
 	struct configuration_request request;
-	struct running_calls calls; /* event: ignored; wire and level are used */
-	/* Writes an event; called in the log's thread. */
-	void (*write)(void *owner, const struct event *event);
-	void *owner;
+	enum event_level level; /* least of conn.open and conn.close */
+	struct log_calls log;   /* wire NULL: not wanted */
 };
 
 /* Why a start failed. */

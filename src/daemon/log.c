@@ -6,15 +6,19 @@
 #include "net/loop.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+
+enum { LOG_WIRE_BYTES = 16 << 20 };
 
 struct log {
 	struct loop *loop;
 	pthread_t thread;
-	void (*write)(void *owner, const struct event *event);
-	void *owner;
+	struct log_calls calls;
 	uint64_t dropped_told;
+	_Atomic uint64_t wire_bytes;   /* waiting */
+	_Atomic uint64_t wire_dropped; /* pieces */
 };
 
 struct log_mail {
@@ -23,9 +27,20 @@ struct log_mail {
 	struct event event; /* allocated up to its text's end */
 };
 
+struct log_wire_mail {
+	struct loop_mail mail;
+	struct log *log;
+	const char *service;
+	struct address remote;
+	enum pump_direction direction;
+	uint64_t boot_ns;
+	size_t len;
+	uint8_t data[];
+};
+
 static void log_tell_gap(struct log *log)
 {
-	uint64_t dropped = loop_dropped(log->loop);
+	uint64_t dropped = loop_dropped(log->loop) + atomic_load(&log->wire_dropped);
 	struct event e;
 
 	if (dropped == log->dropped_told)
@@ -33,7 +48,7 @@ static void log_tell_gap(struct log *log)
 	event_init(&e, EVENT_WARNING, "gap", "log", loop_now(log->loop)->wall_us);
 	event_uint(&e, "dropped", dropped - log->dropped_told);
 	log->dropped_told = dropped;
-	log->write(log->owner, &e);
+	log->calls.write(log->calls.owner, &e);
 }
 
 static void log_write(struct loop_mail *mail, struct loop *loop)
@@ -41,8 +56,41 @@ static void log_write(struct loop_mail *mail, struct loop *loop)
 	struct log_mail *m = (struct log_mail *)mail;
 
 	log_tell_gap(m->log);
-	m->log->write(m->log->owner, &m->event);
+	m->log->calls.write(m->log->calls.owner, &m->event);
 	free(m);
+}
+
+static void log_write_wire(struct loop_mail *mail, struct loop *loop)
+{
+	struct log_wire_mail *m = (struct log_wire_mail *)mail;
+
+	log_tell_gap(m->log);
+	m->log->calls.wire(m->log->calls.owner, m->service, &m->remote, m->direction,
+			   bytes_of(m->data, m->len), m->boot_ns);
+	atomic_fetch_sub(&m->log->wire_bytes, m->len);
+	free(m);
+}
+
+void log_wire(struct log *log, const char *service, const struct address *remote,
+	      enum pump_direction direction, struct bytes b, uint64_t boot_ns)
+{
+	struct log_wire_mail *m = NULL;
+
+	if (atomic_fetch_add(&log->wire_bytes, b.len) < LOG_WIRE_BYTES)
+		m = malloc(sizeof *m + b.len);
+	if (!m) {
+		atomic_fetch_sub(&log->wire_bytes, b.len);
+		atomic_fetch_add(&log->wire_dropped, 1);
+		return;
+	}
+	*m = (struct log_wire_mail){.mail.run = log_write_wire, .log = log, .service = service,
+				    .remote = *remote, .direction = direction,
+				    .boot_ns = boot_ns, .len = b.len};
+	memcpy(m->data, b.data, b.len);
+	if (!loop_post(log->loop, &m->mail)) {
+		atomic_fetch_sub(&log->wire_bytes, b.len);
+		free(m);
+	}
 }
 
 static void *log_run(void *argument)
@@ -53,16 +101,14 @@ static void *log_run(void *argument)
 	return NULL;
 }
 
-int log_start(struct log **started, void (*write)(void *owner, const struct event *event),
-	      void *owner)
+int log_start(struct log **started, const struct log_calls *calls)
 {
 	struct log *log = calloc(1, sizeof *log);
 	int err;
 
 	if (!log)
 		return ERR_MEMORY;
-	log->write = write;
-	log->owner = owner;
+	log->calls = *calls;
 	err = loop_create(&log->loop);
 	if (!err && pthread_create(&log->thread, NULL, log_run, log) != 0)
 		err = ERR_SYSTEM;

@@ -4,14 +4,27 @@
 #define DAEMON_LOG_H
 
 #include "base/event.h"
+#include "net/pump.h"
 
 struct log;
 
-/* `write` is called in the log's thread, for each event in order. 0, ERR_MEMORY, ERR_SYSTEM. */
-int log_start(struct log **log, void (*write)(void *owner, const struct event *event), void *owner);
+struct log_calls {
+	void (*write)(void *owner, const struct event *event);
+	/* -v: bytes that crossed the wire at `boot_ns`. */
+	void (*wire)(void *owner, const char *service, const struct address *remote,
+		     enum pump_direction direction, struct bytes b, uint64_t boot_ns);
+	void *owner;
+};
+
+/* The calls are made in the log's thread, in order. 0, ERR_MEMORY, ERR_SYSTEM. */
+int log_start(struct log **log, const struct log_calls *calls);
 
 /* Any thread. The event is copied. */
 void log_publish(struct log *log, const struct event *event);
+
+/* Bytes on the wire. Any thread. Copied; of more than 16 MiB that wait the rest is dropped, counted. */
+void log_wire(struct log *log, const char *service, const struct address *remote,
+	      enum pump_direction direction, struct bytes b, uint64_t boot_ns);
 
 /* Writes what waits, for at most `wait_ms`, and ends the thread. False when that was too short: the
  * log is then left as it is, for the process to end. */

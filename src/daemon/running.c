@@ -27,23 +27,20 @@ static void running_keeper_event(void *owner, struct event *e)
 	r->plan.calls.event(r->plan.calls.owner, e);
 }
 
-static void running_wire(void *owner, const struct conn *conn, enum pump_direction direction,
+static void running_wire(void *owner, const struct address *remote, enum pump_direction direction,
 			 struct bytes b)
 {
 	struct running_share *share = owner;
 	const struct running_calls *calls = &share->running->plan.calls;
 
-	calls->wire(calls->owner, running_row(share->running)->name, conn_remote(conn), direction,
-		    b);
+	calls->wire(calls->owner, running_row(share->running)->name, remote, direction, b,
+		    loop_now(share->worker->loop)->boot_ns);
 }
 
-static void running_datagram_wire(void *owner, const struct address *remote,
-				  enum pump_direction direction, struct bytes b)
+static void running_conn_wire(void *owner, const struct conn *conn, enum pump_direction direction,
+			      struct bytes b)
 {
-	struct running_share *share = owner;
-	const struct running_calls *calls = &share->running->plan.calls;
-
-	calls->wire(calls->owner, running_row(share->running)->name, remote, direction, b);
+	running_wire(owner, conn_remote(conn), direction, b);
 }
 
 static void running_told(void *owner, uint64_t from, uint64_t to, const struct message *message)
@@ -76,6 +73,17 @@ static void running_freed(void *owner)
 			atomic_store(&r->share[i].resuming, false);
 }
 
+/* One connection less, for the gate, the service and the worker. */
+static void running_left(struct running_share *share, const struct address *remote)
+{
+	struct running *r = share->running;
+
+	if (gate_leave(r->gate, remote))
+		running_freed(share);
+	atomic_fetch_sub(&r->open, 1);
+	worker_closed(share->worker);
+}
+
 static void running_closed(void *owner, uint64_t id, const struct address *remote, int why)
 {
 	struct running_share *share = owner;
@@ -86,10 +94,7 @@ static void running_closed(void *owner, uint64_t id, const struct address *remot
 		gone.kind = running_row(r)->keeper->gone_kind;
 		pump_tell_hub(share->pump, id, &gone);
 	}
-	if (gate_leave(r->gate, remote))
-		running_freed(share);
-	atomic_fetch_sub(&r->open, 1);
-	worker_closed(share->worker);
+	running_left(share, remote);
 }
 
 static void running_accepted(void *owner, int fd, const struct address *remote,
@@ -99,11 +104,8 @@ static void running_accepted(void *owner, int fd, const struct address *remote,
 
 	worker_opened(share->worker);
 	atomic_fetch_add(&share->running->open, 1);
-	if (pump_attach(share->pump, fd, remote, local) < 0) {
-		gate_leave(share->running->gate, remote);
-		atomic_fetch_sub(&share->running->open, 1);
-		worker_closed(share->worker);
-	}
+	if (pump_attach(share->pump, fd, remote, local) < 0)
+		running_left(share, remote);
 }
 
 static void running_trouble(void *owner, int err, const struct address *remote)
@@ -198,7 +200,7 @@ static int running_start_pump(struct running_share *share)
 	};
 
 	if (r->plan.calls.wire)
-		calls.wire = running_wire;
+		calls.wire = running_conn_wire;
 	return pump_create(&share->pump, share->worker->pumps, &plan);
 }
 
@@ -238,7 +240,7 @@ static int running_start_datagram(struct running_share *share, struct running_so
 		.host = r->host[0] ? r->host : NULL,
 		.manners = &share->manners,
 		.event = running_event,
-		.wire = r->plan.calls.wire ? running_datagram_wire : NULL,
+		.wire = r->plan.calls.wire ? running_wire : NULL,
 		.owner = share,
 	};
 	int err;
@@ -364,7 +366,12 @@ unsigned running_sockets(const struct running *r, struct running_socket *sockets
 
 bool running_is_empty(const struct running *r)
 {
-	return atomic_load(&r->open) == 0;
+	bool empty = atomic_load(&r->open) == 0;
+
+	/* The last to leave may have posted mail that lies in a share. */
+	for (unsigned i = 0; i < r->shares && empty; i++)
+		empty = !atomic_load(&r->share[i].resuming);
+	return empty;
 }
 
 static void running_free_share(void *argument)
@@ -385,8 +392,6 @@ void running_free(struct running *r)
 	if (r->keeper_state)
 		running_row(r)->keeper->stop(r->keeper_state);
 	work_destroy(r->work);
-	if (r->keeper_state)
-		loop_turn(r->context.loop, 0); /* the answer of a job that was still running */
 	running_close_sockets(r);
 	gate_destroy(r->gate);
 	configuration_free_settings(running_row(r), r->configuration.settings);

@@ -11,7 +11,7 @@
 #include "daemon/configuration.h"
 #include "daemon/worker.h"
 
-enum { RUNNING_SOCKETS_MOST = 64 };
+enum { RUNNING_SOCKETS_MOST = 512 };
 
 struct running;
 
@@ -19,7 +19,7 @@ struct running_calls {
 	void (*event)(void *owner, struct event *event);
 	/* -v; NULL: not wanted. Any worker's thread. */
 	void (*wire)(void *owner, const char *service, const struct address *remote,
-		     enum pump_direction direction, struct bytes b);
+		     enum pump_direction direction, struct bytes b, uint64_t boot_ns);
 	enum event_level level; /* least level of conn.open and conn.close */
 	void *owner;
 };
@@ -40,6 +40,9 @@ struct running_plan {
 	unsigned worker_count;
 	const char *state_dir;
 	struct running_calls calls;
+	/* Whether a running service of ours has that port; NULL: none runs. */
+	bool (*is_ours)(void *ours, uint16_t port, bool datagram);
+	void *ours;
 	struct running_socket *given; /* sockets that stand already: those used get fd = -1 */
 	unsigned given_count;
 };
@@ -78,7 +81,7 @@ void running_drain(struct running *running, struct worker *worker, uint64_t boot
 unsigned running_sockets(const struct running *running, struct running_socket *sockets,
 			 unsigned most);
 
-/* Whether no connection of it is left. */
+/* Whether no connection of it is left, nor mail of one. */
 bool running_is_empty(const struct running *running);
 
 /* Ends what is left. Only when no worker's thread runs, or after running_retire and once empty. */

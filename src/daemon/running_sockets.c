@@ -51,9 +51,12 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 {
 	bool one = bind->unix_path || running_row(r)->place == SERVICE_HOMED ||
 		   r->plan.worker_count == 1;
-	bool probed = false;
+	/* What is ours already may be widened or moved by a reload, and needs no probe. */
+	bool probed = bind->unix_path ||
+		      (r->plan.is_ours && r->plan.is_ours(r->plan.ours, bind->address.port,
+							  bind->datagram));
 
-	bind->spread = !one;
+	bind->spread = !bind->unix_path;
 	bind->backlog = r->configuration.common.backlog > INT32_MAX
 				? INT32_MAX
 				: (int)r->configuration.common.backlog;
@@ -66,7 +69,7 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 			probed = true;
 			continue;
 		}
-		if (bind->spread && !probed && (err = listener_probe(bind)) != 0)
+		if (!probed && (err = listener_probe(bind)) != 0)
 			return err;
 		probed = true;
 		socket.fd = listener_open(bind, &socket.address);

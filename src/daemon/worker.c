@@ -31,14 +31,27 @@ int worker_create(struct worker *worker, unsigned number)
 
 void worker_destroy(struct worker *worker)
 {
-	if (worker->threaded) {
-		loop_stop(worker->loop);
-		pthread_join(worker->thread, NULL);
-	}
+	worker_stop(worker);
 	datagram_common_destroy(worker->datagrams);
 	pump_common_destroy(worker->pumps);
 	loop_destroy(worker->loop);
 	*worker = (struct worker){0};
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker->threaded)
+		return;
+	loop_stop(worker->loop);
+	pthread_join(worker->thread, NULL);
+	worker->threaded = false;
+}
+
+bool worker_ended(struct worker *worker)
+{
+	if (worker->threaded && pthread_tryjoin_np(worker->thread, NULL) == 0)
+		worker->threaded = false;
+	return !worker->threaded;
 }
 
 static void *worker_run(void *argument)

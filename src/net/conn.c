@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum { CONN_IOV_MOST = OUT_SEGMENTS };
+#define CONN_QUIET_NS (200 * MOMENT_MS) /* silence that counts as idle when a service stops */
 
 static struct loop *conn_loop(const struct conn *c)
 {
@@ -139,7 +140,7 @@ static void conn_set_interest(struct conn *c)
 
 static bool conn_shut(struct conn *c)
 {
-	if (c->eof_seen || c->pump->draining) {
+	if (c->eof_seen) {
 		conn_close(c, 0);
 		return false;
 	}
@@ -417,7 +418,7 @@ static bool conn_write(struct conn *c)
 		c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
 	if (c->state == CONN_ENDING && queue_is_empty(&c->queue))
 		return conn_shut(c);
-	if (c->state == CONN_OPEN && c->queue.bytes <= low &&
+	if (c->state == CONN_OPEN && (c->wants_room || c->stalled) && c->queue.bytes <= low &&
 	    (!c->pump->draining || conn_is_engaged(c)))
 		return conn_room(c);
 	return true;
@@ -434,7 +435,10 @@ static bool conn_has_unread(const struct conn *c)
 bool conn_is_busy(const struct conn *c)
 {
 	if (c->state != CONN_OPEN)
-		return c->state == CONN_ENDING;
+		return true;
+	/* Between two reads of a stream there may be nothing here and the rest still on its way. */
+	if (loop_now(conn_loop(c))->boot_ns - c->quiet_since_ns < CONN_QUIET_NS)
+		return true;
 	return !queue_is_empty(&c->queue) || c->held || conn_is_engaged(c) || conn_has_unread(c);
 }
 
@@ -448,11 +452,28 @@ static bool conn_after(struct conn *c)
 	return true;
 }
 
+/* While a connection is at work messages wait: one that ended it here would pull it from under our
+ * feet, and a machine entered now would find the loop's `out` in use. */
+static bool conn_enter(struct pump_common *common)
+{
+	bool was_busy = common->busy;
+
+	common->busy = true;
+	return was_busy;
+}
+
+static void conn_leave(struct pump_common *common, bool was_busy)
+{
+	common->busy = was_busy;
+	if (common->mail_head)
+		pump_deliver(common);
+}
+
 void conn_ready(void *owner, unsigned events)
 {
 	struct conn *c = owner;
 	struct pump_common *common = c->pump->common;
-	bool stands = true;
+	bool stands = true, was_busy = conn_enter(common);
 
 	if (events & LOOP_HANGUP && !(c->interest & LOOP_READ)) {
 		conn_close(c, c->state == CONN_OPEN ? ERR_RESET : 0);
@@ -464,8 +485,7 @@ void conn_ready(void *owner, unsigned events)
 		stands = conn_read(c);
 	if (stands)
 		conn_after(c);
-	if (common->mail_head)
-		pump_deliver(common);
+	conn_leave(common, was_busy);
 }
 
 static void conn_due(struct wheel_timer *timer, void *context)
@@ -473,12 +493,13 @@ static void conn_due(struct wheel_timer *timer, void *context)
 	struct conn *c = (struct conn *)((char *)timer - offsetof(struct conn, timer));
 	struct pump_common *common = c->pump->common;
 	const struct moment *now = loop_now(common->loop);
-	bool stands = true;
+	bool stands = true, was_busy;
 
 	if (now->boot_ns < conn_due_ns(c)) {
 		conn_arm(c);
 		return;
 	}
+	was_busy = conn_enter(common);
 	if (c->state == CONN_OPEN && c->deadline_ns <= now->boot_ns) {
 		c->deadline_ns = MOMENT_NEVER;
 		if (conn_machine(c)->tick) {
@@ -491,8 +512,7 @@ static void conn_due(struct wheel_timer *timer, void *context)
 	}
 	if (stands && conn_after(c))
 		conn_arm(c);
-	if (common->mail_head)
-		pump_deliver(common);
+	conn_leave(common, was_busy);
 }
 
 bool conn_tell(struct conn *c, const struct message *message)

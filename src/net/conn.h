@@ -44,7 +44,9 @@ struct conn {
 /* A message on its way to a machine, a hub or an owner. */
 struct pump_mail {
 	struct pump_mail *next;
-	struct pump *from_pump; /* NULL: pump_tell */
+	struct pump *from_pump; /* NULL: pump_tell, pump_end */
+	bool end, at_once;      /* no message: end the connection; `why` */
+	int why;
 	uint64_t from, to;
 	struct message message;
 	uint8_t *long_body;     /* allocated, when it does not fit in `body` */
@@ -54,7 +56,7 @@ struct pump_mail {
 struct pump_common {
 	struct loop *loop;
 	unsigned number;
-	bool delivering;
+	bool busy; /* a machine or an owner is at work: messages wait */
 	struct queue_pool queues;
 	struct slab mails;
 	struct pump_mail *mail_head, *mail_tail;

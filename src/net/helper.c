@@ -523,7 +523,7 @@ _Noreturn void helper_run(int socket_fd)
 	/* a session of its own: a terminal's Ctrl-C, Ctrl-Z and hangup are for prise, whose end is
 	 * the helper's signal to act */
 	setsid();
-	prctl(PR_SET_NAME, "prise-helper");
+	prctl(PR_SET_NAME, "supervisor");
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (!h || helper_open(h, socket_fd) < 0)
 		_exit(1);

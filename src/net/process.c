@@ -342,6 +342,14 @@ void process_signal(struct process_helper *h, int64_t id, int signal_number)
 	process_ask(h, HELPER_SIGNAL, id, 0, signal_number);
 }
 
+void process_kill(struct process_helper *h, int64_t id)
+{
+	struct process_slot *slot = process_find(h, id);
+
+	if (slot && slot->pid)
+		kill(-slot->pid, SIGKILL);
+}
+
 void process_forget(struct process_helper *h, int64_t id)
 {
 	struct process_slot *slot = process_find(h, id);

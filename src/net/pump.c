@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PUMP_QUEUE_BYTES = 256 * 1024, PUMP_LINGER_MS = 2000, PUMP_LOOPS_MOST = 128 };
+enum { PUMP_QUEUE_BYTES = 256 * 1024, PUMP_LINGER_MS = 2000, PUMP_LOOPS_MOST = 128,
+       PUMP_LOOK_MS = 50 /* between looks at what is left of a drain */ };
 
 int pump_common_create(struct pump_common **created, struct loop *loop, unsigned number)
 {
@@ -25,7 +26,7 @@ int pump_common_create(struct pump_common **created, struct loop *loop, unsigned
 		return ERR_MEMORY;
 	common->loop = loop;
 	common->number = number;
-	common->delivering = false;
+	common->busy = false;
 	common->mail_head = common->mail_tail = NULL;
 	queue_pool_init(&common->queues);
 	slab_init(&common->mails, sizeof(struct pump_mail));
@@ -76,6 +77,7 @@ bool pump_post(struct pump_common *common, struct pump *from_pump, uint64_t from
 		}
 	}
 	mail->from_pump = from_pump;
+	mail->end = false;
 	mail->from = from;
 	mail->to = to;
 	mail->message = *message;
@@ -114,7 +116,11 @@ static void pump_hand_over(struct pump_common *common, const struct pump_mail *m
 	struct pump *pump = mail->from_pump;
 	struct conn *c = pump_find(common, mail->to);
 
-	if (c)
+	if (c && mail->end && mail->at_once)
+		conn_close(c, mail->why);
+	else if (c && mail->end)
+		conn_finish(c);
+	else if (c)
 		conn_tell(c, &mail->message);
 	else if (pump && pump->calls.told &&
 		 (mail->to <= OUT_OWNER || pump_id_loop(mail->to) != common->number))
@@ -123,9 +129,9 @@ static void pump_hand_over(struct pump_common *common, const struct pump_mail *m
 
 void pump_deliver(struct pump_common *common)
 {
-	if (common->delivering)
+	if (common->busy)
 		return;
-	common->delivering = true;
+	common->busy = true;
 	while (common->mail_head) {
 		struct pump_mail *mail = common->mail_head;
 
@@ -133,7 +139,7 @@ void pump_deliver(struct pump_common *common)
 		pump_hand_over(common, mail);
 		pump_free_mail(common, mail);
 	}
-	common->delivering = false;
+	common->busy = false;
 }
 
 int pump_create(struct pump **created, struct pump_common *common, const struct pump_plan *plan)
@@ -176,6 +182,7 @@ int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 	struct conn *c = slab_take(&pump->slab);
 	int on = 1;
 	int64_t id;
+	bool was_busy;
 
 	if (!c) {
 		close(fd);
@@ -201,21 +208,23 @@ int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 	pump->first = c;
 	pump->counts.opened++;
 	id = (int64_t)conn_id(c);
+	was_busy = pump->common->busy;
+	pump->common->busy = true;
 	conn_open(c, local);
+	pump->common->busy = was_busy;
 	pump_deliver(pump->common);
 	return id;
 }
 
 void pump_end(struct pump *pump, uint64_t id, int why, bool at_once)
 {
-	struct conn *c = pump_find(pump->common, id);
+	struct message none = {0};
 
-	if (!c)
+	if (!pump_post(pump->common, NULL, OUT_OWNER, id, &none))
 		return;
-	if (at_once)
-		conn_close(c, why);
-	else
-		conn_finish(c);
+	pump->common->mail_tail->end = true;
+	pump->common->mail_tail->at_once = at_once;
+	pump->common->mail_tail->why = why;
 	pump_deliver(pump->common);
 }
 
@@ -234,8 +243,11 @@ static void pump_close_all(struct pump *pump, bool busy_too)
 static void pump_drain_due(struct wheel_timer *timer, void *context)
 {
 	struct pump *pump = (struct pump *)((char *)timer - offsetof(struct pump, drain_timer));
+	uint64_t now_ns = loop_now(pump->common->loop)->boot_ns;
 
-	pump_close_all(pump, true);
+	pump_close_all(pump, now_ns >= pump->drain_until_ns);
+	if (pump->first)
+		loop_arm(pump->common->loop, timer, now_ns + PUMP_LOOK_MS * MOMENT_MS);
 }
 
 void pump_drain(struct pump *pump, uint64_t boot_ns)
@@ -245,7 +257,8 @@ void pump_drain(struct pump *pump, uint64_t boot_ns)
 	pump_close_all(pump, false);
 	if (pump->first) {
 		pump->drain_timer.due = pump_drain_due;
-		loop_arm(pump->common->loop, &pump->drain_timer, boot_ns);
+		loop_arm(pump->common->loop, &pump->drain_timer,
+			 loop_now(pump->common->loop)->boot_ns + PUMP_LOOK_MS * MOMENT_MS);
 	}
 }
 

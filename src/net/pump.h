@@ -51,7 +51,7 @@ struct pump_limits {
 };
 
 struct pump_counts {
-	uint64_t opened, closed, bytes_in, bytes_out, events_dropped;
+	uint64_t opened, closed, bytes_in, bytes_out;
 };
 
 struct pump_plan {
@@ -87,7 +87,8 @@ bool pump_tell_hub(struct pump *pump, uint64_t from, const struct message *messa
 /* Delivers what pump_tell queued; the loop's owner need not call it inside callbacks. */
 void pump_deliver(struct pump_common *common);
 
-/* Ends one connection: politely (its unsent output first) or at once. */
+/* Ends one connection: politely (its unsent output first) or at once. Inside a callback it takes place
+ * when that is over. */
 void pump_end(struct pump *pump, uint64_t id, int why, bool at_once);
 
 /* Ends every connection that has nothing unfinished; the others are given until `boot_ns`. */

@@ -29,7 +29,6 @@ enum { QUEUE_DATA_BYTES = QUEUE_BLOCK_BYTES - sizeof(struct queue_node) };
 void queue_pool_init(struct queue_pool *pool)
 {
 	slab_init(&pool->blocks, QUEUE_BLOCK_BYTES);
-	pool->held_bytes = 0;
 }
 
 void queue_pool_end(struct queue_pool *pool)
@@ -80,7 +79,6 @@ int queue_put(struct queue *q, struct queue_pool *pool, struct bytes b)
 		node->end += (uint32_t)part.len;
 		node->len += part.len;
 		q->bytes += part.len;
-		pool->held_bytes += part.len;
 		b = bytes_after(b, part.len);
 	}
 	return 0;
@@ -133,7 +131,6 @@ int64_t queue_send(struct queue *q, struct queue_pool *pool, int fd)
 		node->offset += (uint64_t)sent;
 		node->from += node->handle < 0 ? (uint32_t)sent : 0;
 		q->bytes -= (uint64_t)sent;
-		pool->held_bytes -= node->handle < 0 ? (uint64_t)sent : 0;
 		if (node->len)
 			return total;
 		queue_drop_head(q, pool);
@@ -143,10 +140,7 @@ int64_t queue_send(struct queue *q, struct queue_pool *pool, int fd)
 
 void queue_clear(struct queue *q, struct queue_pool *pool)
 {
-	while (q->head) {
-		if (q->head->handle < 0)
-			pool->held_bytes -= q->head->len;
+	while (q->head)
 		queue_drop_head(q, pool);
-	}
 	q->bytes = 0;
 }

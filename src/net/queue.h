@@ -11,7 +11,6 @@ struct queue_node;
 /* Blocks of all queues of one loop. */
 struct queue_pool {
 	struct slab blocks;
-	uint64_t held_bytes; /* in all queues now */
 };
 
 struct queue {

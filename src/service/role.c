@@ -23,6 +23,7 @@ struct role_keep {
 	struct role_hub *hub;
 	int dir_fd, lock_fd;
 	unsigned jobs;  /* at work on the disk */
+	struct role_job *newest; /* of them */
 	bool stopped;   /* its end waits for those */
 	struct wheel_timer timer;
 	struct out out;
@@ -106,6 +107,7 @@ static void role_persist(struct role_keep *keep, const struct message *message)
 		role_record_put(&job->line, &record);
 		err = work_submit(keep->context->work, keep->context->loop, &job->job);
 		keep->jobs += !err;
+		keep->newest = err ? NULL : job;
 	}
 	if (err) {
 		failed.number[1] = (uint64_t)-err;
@@ -194,6 +196,11 @@ static void role_stop(void *state)
 
 	loop_disarm(keep->context->loop, &keep->timer);
 	keep->stopped = true;
+	/* The hub has one request under way at a time; it may not have begun. */
+	if (keep->jobs && work_withdraw(keep->context->work, &keep->newest->job)) {
+		free(keep->newest);
+		keep->jobs--;
+	}
 	if (!keep->jobs)
 		role_free(keep);
 }

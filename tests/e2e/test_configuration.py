@@ -206,8 +206,8 @@ def test_datagrams_through_reloads(serve):
             s.send(b"%d" % number)  # in the socket's queue while it is handed over
             reload(daemon, text.replace("echo {", f"echo {{\nidle = {number + 1}m"))
             assert s.recv(10) == b"%d" % number
-    # Its own ports are known anew: a datagram from one still gets no answer.
-    with datagrams(daemon, "time", source=("127.0.0.9", daemon.port("echo"))) as s:
+    # The new one knows the ports of all: a datagram from one still gets no answer.
+    with datagrams(daemon, "echo", source=("127.0.0.9", daemon.port("time"))) as s:
         assert not is_answered(daemon, s, b"loop?")
 
 

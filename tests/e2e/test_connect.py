@@ -379,6 +379,7 @@ def test_telnet_on_a_terminal(prise, serve):
     child.expect("prise telnet> ")
     child.sendline("quit")
     child.expect(pexpect.EOF)
+    assert child.before.strip().endswith("quit")  # and nothing else is said
     child.wait()
     assert child.exitstatus == 0
 

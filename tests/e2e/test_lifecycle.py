@@ -174,9 +174,9 @@ def test_a_request_on_its_way_is_not_idle(serve):
             expect(s, "x")
         daemon.signal(signal.SIGSTOP)
         wait_until(lambda: process_state(daemon.pid) == "T", "it to be stopped")
+        daemon.signal(signal.SIGTERM)  # first, so that it is heard of first
         for s in clients:
             s.sendall(b"on its way")
-        daemon.signal(signal.SIGTERM)
         daemon.signal(signal.SIGCONT)
         for s in clients:
             expect(s, "on its way")

@@ -4,6 +4,7 @@ bytes, and the kernel's queue."""
 import concurrent.futures
 import contextlib
 import os
+import pathlib
 import select
 import shutil
 import socket
@@ -13,8 +14,8 @@ import time
 
 import pytest
 from support import SECONDS, wait_until
-from talking import (configured, cpu_seconds, datagrams, descriptors, ended, expect, read_exactly,
-                     read_until, resident_kib)
+from talking import (configured, cpu_seconds, datagrams, descriptors, ended, expect, read_all,
+                     read_exactly, read_until, resident_kib)
 
 QUEUE_KIB = 256  # unless configured
 PATIENCE = 0.15  # what must not happen gets this long to happen
@@ -208,6 +209,28 @@ def test_a_client_that_reads_late_gets_everything(serve):
         s.shutdown(socket.SHUT_WR)
         back = read_exactly(s, sent)
         assert back == (bytes(range(256)) * (sent // 256 + 1))[:sent] and s.recv(1) == b""
+
+
+def half_closed_and_read(port):
+    """Whether the daemon has read all that a client said up to its end (CLOSE_WAIT, nothing waits)."""
+    for line in pathlib.Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        words = line.split()
+        if words[1].endswith(f":{port:04X}") and words[3] == "08" and words[4].endswith(":00000000"):
+            return True
+    return False
+
+
+def test_what_is_queued_at_the_clients_end_is_still_sent(serve):
+    daemon = configured(serve, {"echo": 'listen = "127.0.0.1:PORT" queue = "64M"'})
+    data = os.urandom(8 << 20)
+    with socket.socket() as s:
+        s.settimeout(SECONDS)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("127.0.0.1", daemon.port("echo")))
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+        wait_until(lambda: half_closed_and_read(daemon.port("echo")), "the daemon to read it all")
+        assert read_all(s) == data
 
 
 def test_backlog(serve):

@@ -79,8 +79,8 @@ def test_a_server_that_comes_back_within_a_lease(serve, reigns, server, when):
     serve(config=text)
     with wait_until(lambda: connect(server), "the server") as plain:
         expect(plain, "secondaire")  # plain ones wait too
-        wait_until(lambda: [line for line in reigns.lines() if line[2] > back + 2 * LEASE_S],
-                   "somebody to work again")
+    wait_until(lambda: [line for line in reigns.lines() if line[2] > back + 2 * LEASE_S],
+               "somebody to work again")
     reigns.check()
     epochs = [line[1] for line in reigns.lines()]
     assert epochs[-1] > epochs[0]
