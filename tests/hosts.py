@@ -1,10 +1,12 @@
-"""Hosts of a test's own: network namespaces on one switch (another namespace with a bridge), each with
-10.77.0.N and fd77::N. What is started inside `with host:` runs on that host, sockets made there too.
+"""Hosts of a test's own: network namespaces on one switch (another namespace with a bridge), each
+with 10.77.0.N and fd77::N. What is started inside `with host:` runs on that host, sockets made
+there too.
 
     net = Network(); a = net.host(1); b = net.host(2)
     with a: daemon = serve("echo=any:7777")
     b.cut()                          the cable is out: nobody is told
-    b.filter("ip saddr 10.77.0.1 drop")   a rule on what comes in; b.heal() takes cable and rules back
+    b.filter("ip saddr 10.77.0.1 drop")
+                                     a rule on what comes in; b.heal() takes cable and rules back
 """
 
 import ctypes

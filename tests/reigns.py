@@ -1,5 +1,5 @@
-"""Clients of role that run a command while principal, and what their commands wrote down: who worked
-when, under which epoch. Two reigns never overlap, and the epoch only grows."""
+"""Clients of role that run a command while principal, and what their commands wrote down: who
+worked when, under which epoch. Two reigns never overlap, and the epoch only grows."""
 
 import re
 import subprocess
@@ -7,7 +7,8 @@ import time
 
 from support import wait_until
 
-# Every few milliseconds: NAME EPOCH nanoseconds. It does not end by SIGTERM, which is the worst case.
+# Every few milliseconds: NAME EPOCH nanoseconds. It does not end by SIGTERM, which is the worst
+# case.
 WORK = ('trap "" TERM; while :; do echo "{name} $PRISE_EPOCH $(date +%s%N)"; sleep 0.01; done'
         ' >> {path}')
 
@@ -39,7 +40,8 @@ class Reigns:
 
     def wait_until_still(self, name):
         """Until `name` has not worked for a while."""
-        wait_until(lambda: all(line[2] < time.time() - 0.5 for line in self.lines() if line[0] == name),
+        wait_until(lambda: all(line[2] < time.time() - 0.5
+                               for line in self.lines() if line[0] == name),
                    f"{name} to stop")
 
     def check(self):

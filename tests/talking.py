@@ -87,8 +87,8 @@ def is_answered(daemon, stream, data):
 
 
 def configured(serve, blocks, **more):
-    """A daemon of `blocks`, {"echo": 'max_connections = 1', "": 'loops = 2'}, each service on a port
-    of its own of loopback unless its block says `listen`."""
+    """A daemon of `blocks`, {"echo": 'max_connections = 1', "": 'loops = 2'}, each service on a
+    port of its own of loopback unless its block says `listen`."""
     ports, lines = {}, [blocks.get("", "")]
     for name, keys in blocks.items():
         if name:

@@ -44,7 +44,7 @@ int place_make(const char *path)
 	text_put_string(&t, path);
 	if (t.cut)
 		return ERR_TOO_LONG;
-	for (char *slash = part + 1; slash; ) {
+	for (char *slash = part + 1; slash;) {
 		slash = strchr(slash, '/');
 		if (slash)
 			*slash = '\0';

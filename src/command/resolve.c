@@ -542,14 +542,15 @@ const struct command command_resolve = {
 	.synopsis = N_("[NAME | ADDRESS]..."),
 	.about = N_(
 		"Without arguments: this machine's host name, its fully qualified name, and its "
-		"addresses by interface.\n\nA NAME: its canonical name, and every address in the order "
-		"in which prise would try them (RFC 6724, the families in turn as RFC 8305 says), each "
-		"with the names that it points back to. An ADDRESS: the name under which the DNS holds "
-		"its names (in-addr.arpa or ip6.arpa), these names, and whether each points back to the "
-		"address.\n\nAnswers come from this system's resolver (nsswitch.conf(5)), so what "
-		"/etc/hosts says counts. localhost is always this machine (RFC 6761). -t bounds the whole; "
-		"what is not known by then counts as a name server that does not answer.\n\nExit 0 when "
-		"each was found; for one target alone 3 when not, for several 1."),
+		"addresses by interface.\n\nA NAME: its canonical name, and every address in the "
+		"order in which prise would try them (RFC 6724, the families in turn as RFC 8305 "
+		"says), each with the names that it points back to. An ADDRESS: the name under "
+		"which the DNS holds its names (in-addr.arpa or ip6.arpa), these names, and "
+		"whether each points back to the address.\n\nAnswers come from this system's "
+		"resolver (nsswitch.conf(5)), so what /etc/hosts says counts. localhost is always "
+		"this machine (RFC 6761). -t bounds the whole; what is not known by then counts as "
+		"a name server that does not answer.\n\nExit 0 when each was found; for one target "
+		"alone 3 when not, for several 1."),
 	.examples = "prise resolve\nprise resolve localhost\nprise resolve 127.0.0.1 ::1\n",
 	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,
 	.run = run,

@@ -2,8 +2,9 @@
  *
  *   server ◄──► role_client_machine ──tells──► role_hear ──► the program, through its supervisor
  *
- * The program's deadline lies with the supervisor (net/process.h): a quarter of the lease before the
- * lease's end its group gets SIGTERM, and SIGKILL before that end, whatever has become of us. */
+ * The program's deadline lies with the supervisor (net/process.h): a quarter of the lease before
+ * the lease's end its group gets SIGTERM, and SIGKILL before that end, whatever has become of us.
+ */
 #include "command/client.h"
 #include "command/say.h"
 #include "net/process.h"
@@ -34,23 +35,37 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "name", .type = OPTION_TEXT, .argument = N_("NAME"),
+	{.name = "name",
+	 .type = OPTION_TEXT,
+	 .argument = N_("NAME"),
 	 .offset = offsetof(struct options, name),
 	 .help = N_("what this client calls itself; its host name unless given")},
-	{.name = "priority", .type = OPTION_COUNT, .argument = "N", .most = ROLE_PRIORITY_MOST,
+	{.name = "priority",
+	 .type = OPTION_COUNT,
+	 .argument = "N",
+	 .most = ROLE_PRIORITY_MOST,
 	 .offset = offsetof(struct options, priority),
 	 .help = N_("a vacancy goes to the highest, then to the oldest")},
-	{.name = "exec", .type = OPTION_TEXT, .argument = N_("CMD"),
+	{.name = "exec",
+	 .type = OPTION_TEXT,
+	 .argument = N_("CMD"),
 	 .offset = offsetof(struct options, exec),
 	 .help = N_("run CMD while principal, and only then; PRISE_EPOCH is in its environment")},
-	{.name = "on-principal", .type = OPTION_TEXT, .argument = N_("CMD"),
+	{.name = "on-principal",
+	 .type = OPTION_TEXT,
+	 .argument = N_("CMD"),
 	 .offset = offsetof(struct options, on_principal),
 	 .help = N_("run CMD once on becoming principal")},
-	{.name = "on-secondaire", .type = OPTION_TEXT, .argument = N_("CMD"),
+	{.name = "on-secondaire",
+	 .type = OPTION_TEXT,
+	 .argument = N_("CMD"),
 	 .offset = offsetof(struct options, on_secondaire),
 	 .help = N_("run CMD once on becoming secondaire")},
-	{.name = "if-server-lost", .type = OPTION_CHOICE, .argument = "drop|keep",
-	 .choices = "drop keep", .fallback = "drop",
+	{.name = "if-server-lost",
+	 .type = OPTION_CHOICE,
+	 .argument = "drop|keep",
+	 .choices = "drop keep",
+	 .fallback = "drop",
 	 .offset = offsetof(struct options, if_server_lost),
 	 .help = N_("what to do with the command when the server is gone; keep runs it without a "
 		    "lease")},
@@ -208,7 +223,8 @@ static void role_become(struct role_run *r, const struct message *m)
 	if (changed || !principal)
 		role_hook(r, principal ? r->given->on_principal : r->given->on_secondaire);
 	if (principal && r->program && changed)
-		role_stop_program(r); /* of an earlier reign, under its epoch: the next follows it */
+		role_stop_program(
+			r); /* of an earlier reign, under its epoch: the next follows it */
 	else if (principal)
 		role_start_program(r);
 }
@@ -217,8 +233,9 @@ static void role_become(struct role_run *r, const struct message *m)
 static void role_keep(struct role_run *r)
 {
 	if (!r->kept)
-		say_warning(_("the server is gone: the command goes on without a lease, and another "
-			      "may become principal beside it"));
+		say_warning(
+			_("the server is gone: the command goes on without a lease, and another "
+			  "may become principal beside it"));
 	r->kept = true;
 }
 
@@ -326,7 +343,8 @@ static bool role_is_final(const struct role_run *r, int err, uint64_t silent_sin
 
 	if (err == ERR_REFUSES || err == ERR_USAGE || (err == ERR_NO_NAME && !ever))
 		return true;
-	return limit_ms && loop_now(r->client.loop)->boot_ns - silent_since_ns > limit_ms * MOMENT_MS;
+	return limit_ms &&
+	       loop_now(r->client.loop)->boot_ns - silent_since_ns > limit_ms * MOMENT_MS;
 }
 
 /* Talks to the server, again and again, until told to end. Returns the exit code. */
@@ -395,8 +413,8 @@ static int role_set_up(struct role_run *r)
 	else if (gethostname(r->name, sizeof r->name - 1) < 0)
 		snprintf(r->name, sizeof r->name, "prise");
 	if (!role_name_valid(bytes_of_string(r->given->name ? r->given->name : r->name)))
-		return say_usage(_("1 to 64 bytes without spaces"), _("'%s' is no name for a client"),
-				 r->given->name);
+		return say_usage(_("1 to 64 bytes without spaces"),
+				 _("'%s' is no name for a client"), r->given->name);
 	r->settings = (struct role_client_settings){
 		.name = r->name, .priority = r->given->priority, .mode = ROLE_CLIENT_AUTO};
 	r->retry.due = role_retry_due;

@@ -1,4 +1,5 @@
-/* prise serve: the daemon's face. What it is told, the table on start, the log, the errors (SPEC 2). */
+/* prise serve: the daemon's face. What it is told, the table on start, the log, the errors (SPEC
+ * 2). */
 #include "command/command.h"
 #include "command/say.h"
 #include "command/wire.h"
@@ -15,14 +16,22 @@ struct options {
 };
 
 static const struct option options[] = {
-	{.name = "config", .letter = 'c', .type = OPTION_TEXT, .argument = N_("FILE"),
-	 .offset = offsetof(struct options, file), .help = N_("read this configuration")},
-	{.name = "standard-ports", .type = OPTION_FLAG,
+	{.name = "config",
+	 .letter = 'c',
+	 .type = OPTION_TEXT,
+	 .argument = N_("FILE"),
+	 .offset = offsetof(struct options, file),
+	 .help = N_("read this configuration")},
+	{.name = "standard-ports",
+	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct options, standard_ports),
 	 .help = N_("IANA's ports (7 9 13 17 19 37) for the services that have one")},
-	{.name = "insecure", .type = OPTION_FLAG, .offset = offsetof(struct options, insecure),
+	{.name = "insecure",
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, insecure),
 	 .help = N_("let services that take or show data listen beyond this machine, without TLS")},
-	{.name = "check-config", .type = OPTION_FLAG,
+	{.name = "check-config",
+	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct options, check_config),
 	 .help = N_("read the configuration, say what is wrong with it, start nothing")},
 	OPTION_END,
@@ -123,15 +132,18 @@ static void serve_print_table(const struct daemon *daemon)
 
 static void serve_warn(const struct daemon *daemon, bool insecure)
 {
-	const struct service_row *row;
+	const struct service_row *row, *said = NULL;
 	struct running_socket s;
 
-	for (unsigned i = 0; insecure && daemon_bound(daemon, i, &row, &s); i++)
-		if (row->reach == SERVICE_PRIVATE && !s.unix_path[0] &&
-		    !address_is_loopback(&s.address))
-			say_warning(_("INSECURE: %s listens beyond this machine without TLS or "
-				      "keys: whoever reaches it may use it, and read along"),
-				    row->name);
+	for (unsigned i = 0; insecure && daemon_bound(daemon, i, &row, &s); i++) {
+		if (row == said || row->reach != SERVICE_PRIVATE || s.unix_path[0] ||
+		    address_is_loopback(&s.address))
+			continue;
+		said = row;
+		say_warning(_("INSECURE: %s listens beyond this machine without TLS or "
+			      "keys: whoever reaches it may use it, and read along"),
+			    row->name);
+	}
 }
 
 static int serve_say_trouble(const struct daemon_trouble *trouble, const char *file, int err)
@@ -139,8 +151,8 @@ static int serve_say_trouble(const struct daemon_trouble *trouble, const char *f
 	if (trouble->unreadable)
 		return say_error(SAY_FILE, file, err);
 	if (trouble->message[0] && err_exit(err) == 2)
-		return say_usage(_("prise help serve, and prise serve --check-config -c FILE"), "%s",
-				 trouble->message);
+		return say_usage(_("prise help serve, and prise serve --check-config -c FILE"),
+				 "%s", trouble->message);
 	if (trouble->message[0]) {
 		say_warning("%s", trouble->message);
 		return err_exit(err);

@@ -19,7 +19,8 @@ static void time_event(void *owner, const struct event *e)
 	else if (difference->i > 0)
 		printf(_("the server's clock is ahead by %.3f s\n"), (double)difference->i / 1000);
 	else
-		printf(_("the server's clock is behind by %.3f s\n"), (double)-difference->i / 1000);
+		printf(_("the server's clock is behind by %.3f s\n"),
+		       (double)-difference->i / 1000);
 }
 
 static int time_run(struct command_call *call)

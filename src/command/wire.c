@@ -59,7 +59,8 @@ static void wire_row(struct text *t, struct bytes row)
 	}
 	text_put_string(t, "  |");
 	for (size_t i = 0; i < row.len; i++)
-		text_put_byte(t, row.data[i] >= 0x20 && row.data[i] < 0x7f ? (char)row.data[i] : '.');
+		text_put_byte(t,
+			      row.data[i] >= 0x20 && row.data[i] < 0x7f ? (char)row.data[i] : '.');
 	text_put_string(t, "|\n");
 }
 

@@ -8,19 +8,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define _(s) gettext(s)
+#define _(s)  gettext(s)
 #define N_(s) s
 
 const struct option configuration_options[] = {
-	{.name = "loops", .type = OPTION_COUNT, .most = 64,
-	 .offset = offsetof(struct configuration_daemon, loops), .fallback = "0",
+	{.name = "loops",
+	 .type = OPTION_COUNT,
+	 .most = 64,
+	 .offset = offsetof(struct configuration_daemon, loops),
+	 .fallback = "0",
 	 .help = N_("event loops, a thread each; 0: one a processor, 8 at most")},
-	{.name = "user", .type = OPTION_TEXT, .offset = offsetof(struct configuration_daemon, user),
+	{.name = "user",
+	 .type = OPTION_TEXT,
+	 .offset = offsetof(struct configuration_daemon, user),
 	 .help = N_("become this user once the ports are bound")},
-	{.name = "sandbox", .type = OPTION_FLAG, .fallback = "yes",
+	{.name = "sandbox",
+	 .type = OPTION_FLAG,
+	 .fallback = "yes",
 	 .offset = offsetof(struct configuration_daemon, sandbox),
 	 .help = N_("confine the daemon to its own files (Landlock)")},
-	{.name = "drain", .type = OPTION_DURATION, .fallback = "10s",
+	{.name = "drain",
+	 .type = OPTION_DURATION,
+	 .fallback = "10s",
 	 .offset = offsetof(struct configuration_daemon, drain_ms),
 	 .help = N_("time that unfinished exchanges get when the daemon stops")},
 	OPTION_END,
@@ -52,7 +61,7 @@ static int configuration_apply(cfg_t *cfg, const struct option *table, void *tar
 }
 
 static struct configuration_service *configuration_find(struct configuration *c,
-							 const struct service_row *row)
+							const struct service_row *row)
 {
 	for (unsigned i = 0; i < c->services; i++)
 		if (c->service[i].row == row)
@@ -95,13 +104,12 @@ static bool configuration_collide(const struct endpoint *a, const struct endpoin
 		return a->unix_path && b->unix_path && strcmp(a->host, b->host) == 0;
 	if (a->port != b->port || a->port == 0)
 		return false;
-	return a->any || b->any ||
-	       (a->loopback == b->loopback && strcmp(a->host, b->host) == 0);
+	return a->any || b->any || (a->loopback == b->loopback && strcmp(a->host, b->host) == 0);
 }
 
 /* The service that has an address already; the kernel would say that another program has it. */
 static const struct configuration_service *configuration_holder(const struct configuration *c,
-								 const struct endpoint *e)
+								const struct endpoint *e)
 {
 	for (unsigned i = 0; i < c->services; i++)
 		for (unsigned k = 0; k < c->service[i].endpoints; k++)
@@ -124,7 +132,7 @@ static int configuration_parse_endpoints(struct configuration *c, struct configu
 	}
 	for (unsigned i = 0; i < list.count; i++) {
 		int err = i < ENDPOINT_MOST ? endpoint_parse_listen(list.item[i], port, false,
-								     &s->endpoint[i])
+								    &s->endpoint[i])
 					    : ERR_FULL;
 
 		if (err) {
@@ -146,7 +154,8 @@ static int configuration_parse_endpoints(struct configuration *c, struct configu
 static int configuration_check_reach(struct configuration *c, const struct configuration_service *s,
 				     bool insecure)
 {
-	for (unsigned i = 0; i < s->endpoints && s->row->reach == SERVICE_PRIVATE && !insecure; i++) {
+	for (unsigned i = 0; i < s->endpoints && s->row->reach == SERVICE_PRIVATE && !insecure;
+	     i++) {
 		const struct endpoint *e = &s->endpoint[i];
 		struct address a;
 		bool local = e->loopback || e->unix_path || strcmp(e->host, "localhost") == 0 ||
@@ -158,8 +167,9 @@ static int configuration_check_reach(struct configuration *c, const struct confi
 			struct text t = TEXT_OVER(where);
 
 			endpoint_put(&t, e);
-			configuration_say(c, _("%s on %s would take or show data beyond this "
-					       "machine: say --insecure if that is meant"),
+			configuration_say(c,
+					  _("%s on %s would take or show data beyond this "
+					    "machine: say --insecure if that is meant"),
 					  s->row->name, where);
 			return ERR_USAGE;
 		}
@@ -199,8 +209,8 @@ static int configuration_name(struct configuration *c, const char *word, cfg_t *
 }
 
 /* Which services run: those named, else the blocks of the file, else the defaults. */
-static int configuration_choose(struct configuration *c, const struct configuration_request *request,
-				cfg_t *cfg)
+static int configuration_choose(struct configuration *c,
+				const struct configuration_request *request, cfg_t *cfg)
 {
 	struct configuration_service *added;
 	bool blocks = false;
@@ -240,8 +250,8 @@ int configuration_read(const struct configuration_request *request, struct confi
 		struct configuration_service *s = &c->service[i];
 		bool standard = request->standard_ports && s->row->standard_port;
 
-		err = configuration_parse_endpoints(c, s, standard ? s->row->standard_port
-								    : s->row->port);
+		err = configuration_parse_endpoints(
+			c, s, standard ? s->row->standard_port : s->row->port);
 		if (!err)
 			err = configuration_check_reach(c, s, request->insecure);
 	}

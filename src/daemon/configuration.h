@@ -1,5 +1,5 @@
-/* What `prise serve` is told: by its command line, by its file (-c), by default. All or nothing: a bad
- * key, value or block is an error with file and line, and the nearest valid name. */
+/* What `prise serve` is told: by its command line, by its file (-c), by default. All or nothing: a
+ * bad key, value or block is an error with file and line, and the nearest valid name. */
 #ifndef DAEMON_CONFIGURATION_H
 #define DAEMON_CONFIGURATION_H
 
@@ -12,8 +12,8 @@ enum { CONFIGURATION_MESSAGE_BYTES = 512, CONFIGURATION_SERVICES_MOST = 32 };
 extern const struct option configuration_options[];
 
 struct configuration_daemon {
-	uint64_t loops;     /* 0: one a processor, 8 at most */
-	const char *user;   /* NULL: stay who we are */
+	uint64_t loops;   /* 0: one a processor, 8 at most */
+	const char *user; /* NULL: stay who we are */
 	bool sandbox;
 	uint64_t drain_ms;
 };
@@ -30,13 +30,14 @@ struct configuration {
 	struct configuration_daemon daemon;
 	unsigned services;
 	struct configuration_service service[CONFIGURATION_SERVICES_MOST];
-	void *file; /* keeps the strings alive */
+	void *file;                                /* keeps the strings alive */
 	char message[CONFIGURATION_MESSAGE_BYTES]; /* why configuration_read failed, translated */
 };
 
 struct configuration_request {
-	const char *path;         /* the file, or NULL */
-	const char *const *names; /* NAME or NAME=ADDR; none: what the file has, else the defaults */
+	const char *path; /* the file, or NULL */
+	const char *const
+		*names; /* NAME or NAME=ADDR; none: what the file has, else the defaults */
 	unsigned name_count;
 	bool standard_ports;
 	bool insecure;

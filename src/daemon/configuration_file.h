@@ -1,5 +1,5 @@
-/* The configuration's file: from text to libconfuse's tree, each value checked where it stands. Private
- * to daemon/configuration.c. */
+/* The configuration's file: from text to libconfuse's tree, each value checked where it stands.
+ * Private to daemon/configuration.c. */
 #ifndef DAEMON_CONFIGURATION_FILE_H
 #define DAEMON_CONFIGURATION_FILE_H
 
@@ -11,7 +11,8 @@
  * ERR_PERMISSION, ERR_MEMORY, ... with c->message set. */
 int configuration_parse(struct configuration *c, const char *path, cfg_t **parsed);
 
-/* The nearest valid key of a block, or of the file itself when `row` is NULL; NULL: none is near. */
+/* The nearest valid key of a block, or of the file itself when `row` is NULL; NULL: none is near.
+ */
 const char *configuration_nearest(const struct service_row *row, const char *name);
 
 /* Sets c->message, unless an earlier mistake has. */
@@ -19,6 +20,7 @@ void configuration_say(struct configuration *c, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* The same for an address: `where` is a service, or a file and its line. */
-void configuration_say_listen(struct configuration *c, const char *where, const char *item, int err);
+void configuration_say_listen(struct configuration *c, const char *where, const char *item,
+			      int err);
 
 #endif

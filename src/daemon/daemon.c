@@ -19,8 +19,12 @@
 
 #define _(s) gettext(s)
 
-enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_NAMES_BYTES = 4096,
-       DAEMON_LOOK_MS = 20 };
+enum {
+	DAEMON_LOOPS_BY_DEFAULT = 8,
+	DAEMON_LOG_WAIT_MS = 2000,
+	DAEMON_NAMES_BYTES = 4096,
+	DAEMON_LOOK_MS = 20
+};
 
 struct daemon {
 	const struct daemon_plan *plan;
@@ -58,8 +62,8 @@ static void daemon_wire(void *owner, const char *service, const struct address *
 	log_wire(d->log, service, remote, direction, b, boot_ns);
 }
 
-static void daemon_say(struct daemon *d, enum event_level level, const char *type,
-		       const char *name, const char *value)
+static void daemon_say(struct daemon *d, enum event_level level, const char *type, const char *name,
+		       const char *value)
 {
 	struct event e;
 
@@ -92,7 +96,8 @@ static void daemon_raise_descriptors(void)
 	}
 }
 
-/* Duplicates for one service: of the sockets of the one it replaces, else of systemd's of its name. */
+/* Duplicates for one service: of the sockets of the one it replaces, else of systemd's of its name.
+ */
 static unsigned daemon_given(struct daemon *d, const struct service_row *row,
 			     const struct running *old, struct running_socket *given)
 {
@@ -563,9 +568,12 @@ bool daemon_free(struct daemon *d)
 {
 	if (!d)
 		return true;
-	d->signal_number = d->signal_number ? d->signal_number : SIGTERM; /* nothing is reloaded now */
+	d->signal_number = d->signal_number ? d->signal_number
+					    : SIGTERM; /* nothing is reloaded now */
 	for (unsigned i = 1; i < d->workers; i++)
 		worker_stop(&d->worker[i]);
+	if (d->workers)
+		loop_turn(d->worker[0].loop, 0); /* mail that lies in a service */
 	for (unsigned i = 0; i < d->services; i++)
 		running_free(d->service[i]);
 	for (unsigned i = 0; i < d->retired; i++)

@@ -1,7 +1,8 @@
 /* The daemon: its services on its loops, from start through reloads to the last connection.
  *
  *   daemon_start: configuration, sockets, user, sandbox, loops, threads, READY=1
- *   daemon_run:   SIGHUP reloads, all or nothing; SIGTERM or SIGINT drains, a second one ends now */
+ *   daemon_run:   SIGHUP reloads, all or nothing; SIGTERM or SIGINT drains, a second one ends now
+ */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
 
@@ -19,9 +20,9 @@ struct daemon_plan {
 
 /* Why a start failed. */
 struct daemon_trouble {
-	const char *service;   /* which, or NULL */
-	bool unreadable;       /* the configuration file cannot be read at all */
-	bool listening;        /* `socket` says what could not be listened on */
+	const char *service; /* which, or NULL */
+	bool unreadable;     /* the configuration file cannot be read at all */
+	bool listening;      /* `socket` says what could not be listened on */
 	struct running_trouble socket;
 	char message[CONFIGURATION_MESSAGE_BYTES]; /* of the configuration, translated; or empty */
 };
@@ -37,8 +38,8 @@ bool daemon_bound(const struct daemon *daemon, unsigned index, const struct serv
 /* Returns the signal that ended it, after the drain. */
 int daemon_run(struct daemon *daemon);
 
-/* False when the log cannot be ended, because nobody reads our output: what it needs is left as it is,
- * and the process must end by _exit. */
+/* False when the log cannot be ended, because nobody reads our output: what it needs is left as it
+ * is, and the process must end by _exit. */
 bool daemon_free(struct daemon *daemon);
 
 /* Reads the configuration alone: 0, or the error with its message. */

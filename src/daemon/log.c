@@ -83,9 +83,13 @@ void log_wire(struct log *log, const char *service, const struct address *remote
 		atomic_fetch_add(&log->wire_dropped, 1);
 		return;
 	}
-	*m = (struct log_wire_mail){.mail.run = log_write_wire, .log = log, .service = service,
-				    .remote = *remote, .direction = direction,
-				    .boot_ns = boot_ns, .len = b.len};
+	*m = (struct log_wire_mail){.mail.run = log_write_wire,
+				    .log = log,
+				    .service = service,
+				    .remote = *remote,
+				    .direction = direction,
+				    .boot_ns = boot_ns,
+				    .len = b.len};
 	memcpy(m->data, b.data, b.len);
 	if (!loop_post(log->loop, &m->mail)) {
 		atomic_fetch_sub(&log->wire_bytes, b.len);

@@ -22,7 +22,8 @@ int log_start(struct log **log, const struct log_calls *calls);
 /* Any thread. The event is copied. */
 void log_publish(struct log *log, const struct event *event);
 
-/* Bytes on the wire. Any thread. Copied; of more than 16 MiB that wait the rest is dropped, counted. */
+/* Bytes on the wire. Any thread. Copied; of more than 16 MiB that wait the rest is dropped,
+ * counted. */
 void log_wire(struct log *log, const char *service, const struct address *remote,
 	      enum pump_direction direction, struct bytes b, uint64_t boot_ns);
 

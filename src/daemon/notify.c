@@ -47,7 +47,8 @@ void notify_reloading(void)
 	notify_send(state);
 }
 
-/* False for what is no socket, or a stream that does not listen, of which nothing would ever come. */
+/* False for what is no socket, or a stream that does not listen, of which nothing would ever come.
+ */
 static bool notify_describe(int fd, struct running_socket *socket)
 {
 	struct sockaddr_storage ss;
@@ -56,13 +57,11 @@ static bool notify_describe(int fd, struct running_socket *socket)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_len) < 0 ||
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &int_len) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0 ||
-	    (type == SOCK_STREAM && !listens))
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0 || (type == SOCK_STREAM && !listens))
 		return false;
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	*socket = (struct running_socket){
-		.fd = fd, .shared = true, .datagram = type == SOCK_DGRAM};
+	*socket = (struct running_socket){.fd = fd, .shared = true, .datagram = type == SOCK_DGRAM};
 	endpoint_from_sockaddr((struct sockaddr *)&ss, len, &socket->address);
 	if (ss.ss_family == AF_UNIX)
 		snprintf(socket->unix_path, sizeof socket->unix_path, "%s",

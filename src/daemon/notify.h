@@ -1,5 +1,5 @@
-/* What systemd and the daemon tell each other: sd_notify(3) and sockets by sd_listen_fds(3), spoken by
- * hand, since the two protocols are a datagram and three variables. */
+/* What systemd and the daemon tell each other: sd_notify(3) and sockets by sd_listen_fds(3), spoken
+ * by hand, since the two protocols are a datagram and three variables. */
 #ifndef DAEMON_NOTIFY_H
 #define DAEMON_NOTIFY_H
 

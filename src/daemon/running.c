@@ -55,7 +55,8 @@ static void running_told(void *owner, uint64_t from, uint64_t to, const struct m
 static void running_resume_share(struct loop_mail *mail, struct loop *loop)
 {
 	struct running_share *share = (struct running_share *)((char *)mail -
-							       offsetof(struct running_share, resume));
+							       offsetof(struct running_share,
+									resume));
 
 	atomic_store(&share->resuming, false);
 	for (unsigned i = 0; i < share->listeners; i++)
@@ -116,8 +117,9 @@ static void running_trouble(void *owner, int err, const struct address *remote)
 	struct event e;
 
 	/* A pause is the same trouble for every listener of the service: one warning will do. */
-	if (!remote && ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
-			!atomic_compare_exchange_strong(&share->running->paused_ns, &told_ns, now_ns)))
+	if (!remote &&
+	    ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
+	     !atomic_compare_exchange_strong(&share->running->paused_ns, &told_ns, now_ns)))
 		return;
 	event_init(&e, EVENT_WARNING, remote ? "conn.refused" : "listen.paused",
 		   running_row(share->running)->name, loop_now(share->worker->loop)->wall_us);

@@ -28,8 +28,8 @@ struct running_calls {
 struct running_socket {
 	int fd;
 	bool datagram;
-	bool shared;            /* one socket for all workers */
-	unsigned worker;        /* whose, unless shared */
+	bool shared;     /* one socket for all workers */
+	unsigned worker; /* whose, unless shared */
 	struct address address;
 	char unix_path[108];
 };
@@ -73,8 +73,8 @@ void running_own_ports(struct running *running, const struct running_ports *port
 /* Stops listening everywhere. Connections go on. */
 void running_retire(struct running *running);
 
-/* The part of a stop that is `worker`'s, in its thread, after running_retire: ends what is idle, gives
- * the rest until `boot_ns`. */
+/* The part of a stop that is `worker`'s, in its thread, after running_retire: ends what is idle,
+ * gives the rest until `boot_ns`. */
 void running_drain(struct running *running, struct worker *worker, uint64_t boot_ns);
 
 /* Duplicates of its sockets, for the one that replaces it; returns their count. */

@@ -1,5 +1,5 @@
-/* The sockets of a service: those that stand already (systemd's, or the service's before a reload), and
- * new ones, one a worker, so that the kernel spreads connections (SO_REUSEPORT, socket(7)). */
+/* The sockets of a service: those that stand already (systemd's, or the service's before a reload),
+ * and new ones, one a worker, so that the kernel spreads connections (SO_REUSEPORT, socket(7)). */
 #include "daemon/running_parts.h"
 
 #include "base/err.h"
@@ -33,7 +33,8 @@ static bool running_take_given(struct running *r, const struct listener_bind *bi
 	for (unsigned i = 0; i < r->plan.given_count; i++) {
 		struct running_socket *s = &r->plan.given[i];
 
-		if (s->fd < 0 || s->datagram != bind->datagram || (!s->shared && s->worker != worker))
+		if (s->fd < 0 || s->datagram != bind->datagram ||
+		    (!s->shared && s->worker != worker))
 			continue;
 		if (bind->unix_path ? strcmp(s->unix_path, bind->unix_path) != 0
 				    : !address_equal(&s->address, &bind->address))
@@ -53,16 +54,16 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 		   r->plan.worker_count == 1;
 	/* What is ours already may be widened or moved by a reload, and needs no probe. */
 	bool probed = bind->unix_path ||
-		      (r->plan.is_ours && r->plan.is_ours(r->plan.ours, bind->address.port,
-							  bind->datagram));
+		      (r->plan.is_ours &&
+		       r->plan.is_ours(r->plan.ours, bind->address.port, bind->datagram));
 
 	bind->spread = !bind->unix_path;
 	bind->backlog = r->configuration.common.backlog > INT32_MAX
 				? INT32_MAX
 				: (int)r->configuration.common.backlog;
 	for (unsigned w = 0; w < (one ? 1 : r->plan.worker_count); w++) {
-		struct running_socket socket = {.datagram = bind->datagram, .worker = w,
-						.shared = false};
+		struct running_socket socket = {
+			.datagram = bind->datagram, .worker = w, .shared = false};
 		int err;
 
 		if (running_take_given(r, bind, w)) {

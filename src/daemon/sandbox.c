@@ -1,5 +1,5 @@
-/* Landlock by system call, since Debian 12's C library has no wrappers and its headers are older than
- * many kernels: rights that a kernel does not know are left out, as its version says.
+/* Landlock by system call, since Debian 12's C library has no wrappers and its headers are older
+ * than many kernels: rights that a kernel does not know are left out, as its version says.
  *
  * Source: landlock(7), landlock_create_ruleset(2), setgroups(2). */
 #include "daemon/sandbox.h"
@@ -19,15 +19,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SANDBOX_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define SANDBOX_READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define SANDBOX_SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
-#define SANDBOX_WRITE                                                                              \
-	(SANDBOX_READ | SANDBOX_SOCKETS | LANDLOCK_ACCESS_FS_WRITE_FILE |                          \
-	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |                               \
+#define SANDBOX_WRITE                                                     \
+	(SANDBOX_READ | SANDBOX_SOCKETS | LANDLOCK_ACCESS_FS_WRITE_FILE | \
+	 LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |      \
 	 LANDLOCK_ACCESS_FS_REMOVE_DIR)
-#define SANDBOX_ALL                                                                                \
-	(SANDBOX_WRITE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR |               \
-	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |                            \
+#define SANDBOX_ALL                                                                  \
+	(SANDBOX_WRITE | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_MAKE_CHAR | \
+	 LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |              \
 	 LANDLOCK_ACCESS_FS_MAKE_SYM)
 
 int sandbox_become(const char *user, const char *state_dir)
@@ -72,8 +72,9 @@ static int sandbox_allow_all(int ruleset_fd, const char *state_dir, const char *
 			     const char *const *sockets)
 {
 	/* What the C library reads on its own: names, time zones, charsets; and /proc and /dev. */
-	static const char *const readable[] = {"/etc",       "/usr/lib", "/usr/share", "/lib", "/lib64",
-					       "/run/systemd/resolve", "/proc",    "/dev",       NULL};
+	static const char *const readable[] = {"/etc",  "/usr/lib", "/usr/share",
+					       "/lib",  "/lib64",   "/run/systemd/resolve",
+					       "/proc", "/dev",     NULL};
 	int err = sandbox_allow(ruleset_fd, state_dir, SANDBOX_WRITE);
 
 	for (unsigned i = 0; readable[i] && !err; i++)

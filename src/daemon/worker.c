@@ -1,5 +1,5 @@
-/* Workers. worker_call waits, which no loop may do while it serves: it is for start, reload and stop,
- * and the work it hands over never waits for anything. */
+/* Workers. worker_call waits, which no loop may do while it serves: it is for start, reload and
+ * stop, and the work it hands over never waits for anything. */
 #include "daemon/worker.h"
 
 #include "base/err.h"

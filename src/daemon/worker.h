@@ -15,12 +15,12 @@ struct worker {
 	struct pump_common *pumps;
 	struct datagram_common *datagrams;
 	unsigned number;
-	bool threaded;         /* worker_start was called */
+	bool threaded; /* worker_start was called */
 	bool draining;
-	uint64_t connections;  /* open now, of all services */
+	uint64_t connections; /* open now, of all services */
 	pthread_t thread;
-	struct worker *first;  /* worker 0, which hears the signals and therefore stops last */
-	atomic_uint going;     /* of worker 0: workers that have not come to the end of a drain */
+	struct worker *first; /* worker 0, which hears the signals and therefore stops last */
+	atomic_uint going;    /* of worker 0: workers that have not come to the end of a drain */
 };
 
 /* Workers stand in an array by their numbers. 0, ERR_MEMORY, ERR_DESCRIPTORS, ERR_SYSTEM. */
@@ -36,12 +36,12 @@ void worker_stop(struct worker *worker);
 /* Whether the thread has ended by itself (worker_drain), or there is none. Does not wait. */
 bool worker_ended(struct worker *worker);
 
-/* Runs `run(argument)` in the worker's thread and returns when it has: at once when it has no thread
- * of its own. Only from the first thread. */
+/* Runs `run(argument)` in the worker's thread and returns when it has: at once when it has no
+ * thread of its own. Only from the first thread. */
 void worker_call(struct worker *worker, void (*run)(void *argument), void *argument);
 
-/* One connection more, or one less: a draining worker stops when the last is gone, and worker 0 when
- * all others have. */
+/* One connection more, or one less: a draining worker stops when the last is gone, and worker 0
+ * when all others have. */
 void worker_opened(struct worker *worker);
 void worker_closed(struct worker *worker);
 

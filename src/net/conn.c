@@ -101,15 +101,16 @@ static uint64_t conn_due_ns(const struct conn *c)
 		return c->quiet_since_ns + limits->linger_ms * MOMENT_MS;
 	if (c->state == CONN_OPEN)
 		due_ns = c->deadline_ns;
-	if (!c->bytes_in && limits->first_byte_ms && (!limit_ms || limits->first_byte_ms < limit_ms))
+	if (!c->bytes_in && limits->first_byte_ms &&
+	    (!limit_ms || limits->first_byte_ms < limit_ms))
 		limit_ms = limits->first_byte_ms;
 	if (limit_ms && c->quiet_since_ns + limit_ms * MOMENT_MS < due_ns)
 		due_ns = c->quiet_since_ns + limit_ms * MOMENT_MS;
 	return due_ns;
 }
 
-/* Bytes only ever move limits later, so a busy connection leaves its timer alone and looks again when
- * it fires; only an earlier due time arms it anew. */
+/* Bytes only ever move limits later, so a busy connection leaves its timer alone and looks again
+ * when it fires; only an earlier due time arms it anew. */
 static void conn_arm(struct conn *c)
 {
 	uint64_t due_ns = conn_due_ns(c);
@@ -344,7 +345,8 @@ static bool conn_got_eof(struct conn *c)
 	return c->state == CONN_OPEN && !c->stalled ? conn_tell_eof(c) : true;
 }
 
-/* One read: what is held stands before it in the receive buffer. False when the connection is gone. */
+/* One read: what is held stands before it in the receive buffer. False when the connection is gone.
+ */
 static bool conn_read(struct conn *c)
 {
 	struct pump_common *common = c->pump->common;
@@ -523,7 +525,8 @@ bool conn_tell(struct conn *c, const struct message *message)
 	return conn_settle(c) && conn_after(c);
 }
 
-/* Machines whose peers may be silent for ever rely on the kernel to find a silent death (tcp(7)). */
+/* Machines whose peers may be silent for ever rely on the kernel to find a silent death (tcp(7)).
+ */
 static void conn_keep_alive(int fd)
 {
 	int on = 1, idle_s = 5, interval_s = 5, probes = 2;

@@ -26,18 +26,18 @@ struct conn {
 	struct wheel_timer timer;  /* armed for the earliest of what may fall due, or earlier */
 	int64_t registration;
 	struct queue queue;
-	struct conn_held *held;    /* input that the machine did not take, or NULL */
-	uint64_t deadline_ns;      /* the machine's, or MOMENT_NEVER */
-	uint64_t quiet_since_ns;   /* last byte in or out */
+	struct conn_held *held;  /* input that the machine did not take, or NULL */
+	uint64_t deadline_ns;    /* the machine's, or MOMENT_NEVER */
+	uint64_t quiet_since_ns; /* last byte in or out */
 	uint64_t opened_ns;
 	uint64_t bytes_in, bytes_out;
 	struct address remote;
 	int fd;
-	uint8_t state;             /* enum conn_state */
-	uint8_t interest;          /* LOOP_ bits that are registered */
+	uint8_t state;    /* enum conn_state */
+	uint8_t interest; /* LOOP_ bits that are registered */
 	bool eof_seen, eof_told;
-	bool stalled;              /* `held` waits for room in the output, not for more input */
-	bool wants_room;           /* the machine has more to say */
+	bool stalled;    /* `held` waits for room in the output, not for more input */
+	bool wants_room; /* the machine has more to say */
 	_Alignas(16) uint8_t machine[];
 };
 
@@ -49,7 +49,7 @@ struct pump_mail {
 	int why;
 	uint64_t from, to;
 	struct message message;
-	uint8_t *long_body;     /* allocated, when it does not fit in `body` */
+	uint8_t *long_body; /* allocated, when it does not fit in `body` */
 	uint8_t body[PUMP_TELL_BODY_BYTES];
 };
 

@@ -1,5 +1,6 @@
-/* Datagrams in batches: recvmmsg(2), the machine on each, sendmmsg(2). Answers that borrow the request
- * leave from the receive buffer itself; others are gathered in an arena that lives for the batch.
+/* Datagrams in batches: recvmmsg(2), the machine on each, sendmmsg(2). Answers that borrow the
+ * request leave from the receive buffer itself; others are gathered in an arena that lives for the
+ * batch.
  *
  * A socket bound to every address asks for the destination of each datagram (IP_PKTINFO, RFC 3542's
  * IPV6_PKTINFO) and answers from there; one bound to one address need not. */
@@ -22,7 +23,7 @@ enum {
 	DATAGRAM_SEGMENTS = 128,
 	DATAGRAM_ARENA_BYTES = 65536,
 	DATAGRAM_CONTROL_BYTES = 64, /* one in6_pktinfo: CMSG_SPACE(20) */
-	DATAGRAM_TURNS = 8,          /* batches before the loop's other descriptors have their turn */
+	DATAGRAM_TURNS = 8, /* batches before the loop's other descriptors have their turn */
 };
 
 struct datagram_place {
@@ -32,8 +33,8 @@ struct datagram_place {
 
 struct datagram_common {
 	struct loop *loop;
-	unsigned used;  /* headers that the kernel wrote into since they were made ready */
-	bool pktinfo;   /* they are made ready with room for it */
+	unsigned used; /* headers that the kernel wrote into since they were made ready */
+	bool pktinfo;  /* they are made ready with room for it */
 	struct mmsghdr in[DATAGRAM_BATCH];
 	struct iovec in_iov[DATAGRAM_BATCH];
 	struct datagram_place place[DATAGRAM_BATCH];
@@ -76,8 +77,8 @@ void datagram_common_destroy(struct datagram_common *common)
 	free(common);
 }
 
-/* Sends what is gathered. A datagram that the kernel refuses is dropped and counted: UDP promises no
- * more, and the next one must not wait for it. */
+/* Sends what is gathered. A datagram that the kernel refuses is dropped and counted: UDP promises
+ * no more, and the next one must not wait for it. */
 static void datagram_send(struct datagram *d)
 {
 	struct datagram_common *common = d->common;
@@ -156,8 +157,8 @@ static void datagram_answer(struct datagram *d, unsigned index, const struct add
 	for (unsigned i = from; i < to; i++) {
 		const uint8_t *kept = datagram_keep(common, index, &common->out.segment[i]);
 
-		common->answer_iov[common->segments++] =
-			(struct iovec){(void *)(uintptr_t)kept, common->out.segment[i].len};
+		common->answer_iov[common->segments++] = (struct iovec){(void *)(uintptr_t)kept,
+									common->out.segment[i].len};
 		if (d->plan.wire)
 			d->plan.wire(d->plan.owner, remote, PUMP_SENT,
 				     bytes_of(kept, common->out.segment[i].len));
@@ -205,9 +206,8 @@ static void datagram_handle(struct datagram *d, unsigned index)
 	const struct moment *now = loop_now(common->loop);
 	struct out *out = &common->out;
 	struct bytes in = bytes_of(common->receive[index], common->in[index].msg_len);
-	struct peer peer = {.local = d->plan.bound,
-			    .host = d->plan.host,
-			    .settings = d->plan.settings};
+	struct peer peer = {
+		.local = d->plan.bound, .host = d->plan.host, .settings = d->plan.settings};
 	unsigned from = 0;
 
 	endpoint_from_sockaddr(request->msg_name, request->msg_namelen, &peer.remote);

@@ -11,8 +11,8 @@
 struct datagram;
 struct datagram_common;
 
-/* The batch buffers that all datagram sockets of a loop share (about 2 MiB of address space, touched
- * as used). 0 or ERR_MEMORY. */
+/* The batch buffers that all datagram sockets of a loop share (about 2 MiB of address space,
+ * touched as used). 0 or ERR_MEMORY. */
 int datagram_common_create(struct datagram_common **common, struct loop *loop);
 void datagram_common_destroy(struct datagram_common *common);
 
@@ -22,13 +22,13 @@ struct datagram_counts {
 };
 
 struct datagram_plan {
-	int fd;                   /* bound, non-blocking; owned from now on */
+	int fd; /* bound, non-blocking; owned from now on */
 	struct address bound;
 	const struct machine *machine;
 	const void *settings;
 	const char *service;
-	const char *host;         /* as in struct pump_plan */
-	struct manners *manners;  /* shared by the sockets of a service on one loop; outlives this */
+	const char *host;        /* as in struct pump_plan */
+	struct manners *manners; /* shared by the sockets of a service on one loop; outlives this */
 	void (*event)(void *owner, struct event *event);
 	void (*wire)(void *owner, const struct address *remote, enum pump_direction direction,
 		     struct bytes b);

@@ -80,7 +80,8 @@ enum gate_verdict gate_enter(struct gate *gate, const struct moment *now)
 	}
 	if (atomic_fetch_add(&gate->open, 1) < gate->limits.open)
 		return GATE_IN;
-	/* Say that somebody waits before giving the place back: whoever leaves after that sees it. */
+	/* Say that somebody waits before giving the place back: whoever leaves after that sees it.
+	 */
 	atomic_store(&gate->awaited, true);
 	if (atomic_fetch_sub(&gate->open, 1) > gate->limits.open)
 		return GATE_FULL;
@@ -105,8 +106,8 @@ static struct gate_source **gate_find(struct gate *gate, const struct address *r
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ remote->ip[i]) * 0x100000001b3u;
 	link = &gate->bucket[(h ^ h >> 32) % GATE_BUCKETS];
-	while (*link && ((*link)->family != remote->family ||
-			 memcmp((*link)->ip, remote->ip, len) != 0))
+	while (*link &&
+	       ((*link)->family != remote->family || memcmp((*link)->ip, remote->ip, len) != 0))
 		link = &(*link)->next;
 	return link;
 }

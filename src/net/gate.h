@@ -28,11 +28,12 @@ void gate_destroy(struct gate *gate);
  * true. */
 enum gate_verdict gate_enter(struct gate *gate, const struct moment *now);
 
-/* Whether each gate_enter costs a token, so that it should be called only when somebody is there. */
+/* Whether each gate_enter costs a token, so that it should be called only when somebody is there.
+ */
 bool gate_is_rated(const struct gate *gate);
 
-/* Whether one more of this source may stay; false counts it as refused, and gate_leave is still to be
- * called, with NULL. */
+/* Whether one more of this source may stay; false counts it as refused, and gate_leave is still to
+ * be called, with NULL. */
 bool gate_admit(struct gate *gate, const struct address *remote);
 
 /* One less; `remote` is the admitted source, or NULL. True when somebody found the gate full since:

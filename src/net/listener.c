@@ -1,7 +1,8 @@
 /* Listening sockets. Sources: accept4(2), socket(7), ip(7), ipv6(7), tcp(7).
  *
  * A pause never ends the process and never spins: the socket is taken out of the loop's watch, and
- * comes back by listener_resume (the gate has room) or by a timer (descriptors, memory, the rate). */
+ * comes back by listener_resume (the gate has room) or by a timer (descriptors, memory, the rate).
+ */
 #include "net/listener.h"
 
 #include "base/err.h"
@@ -26,7 +27,7 @@ struct listener {
 	struct listener_plan plan;
 	int64_t registration; /* 0 while it is paused */
 	struct wheel_timer retry;
-	uint64_t trouble_ns;  /* when trouble may be told again */
+	uint64_t trouble_ns; /* when trouble may be told again */
 };
 
 static void listener_ready(void *owner, unsigned events);
@@ -157,8 +158,7 @@ static void listener_ready(void *owner, unsigned events)
 			return;
 }
 
-int listener_create(struct listener **created, struct loop *loop,
-		    const struct listener_plan *plan)
+int listener_create(struct listener **created, struct loop *loop, const struct listener_plan *plan)
 {
 	struct listener *l = calloc(1, sizeof *l);
 	int err;

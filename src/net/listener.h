@@ -1,6 +1,6 @@
-/* A listener: one listening stream socket on one loop. It asks the gate before it accepts, and stops
- * watching its socket while the gate is full or the process is out of descriptors; whoever waits then
- * waits in the kernel's queue. */
+/* A listener: one listening stream socket on one loop. It asks the gate before it accepts, and
+ * stops watching its socket while the gate is full or the process is out of descriptors; whoever
+ * waits then waits in the kernel's queue. */
 #ifndef NET_LISTENER_H
 #define NET_LISTENER_H
 
@@ -11,9 +11,9 @@
 struct listener;
 
 struct listener_plan {
-	int fd;             /* listening, non-blocking; the listener owns and closes it */
-	bool shared;        /* other loops or processes watch the same socket (systemd's) */
-	struct gate *gate;  /* outlives the listener */
+	int fd;            /* listening, non-blocking; the listener owns and closes it */
+	bool shared;       /* other loops or processes watch the same socket (systemd's) */
+	struct gate *gate; /* outlives the listener */
 	/* A new connection, yours; address families are v4, v6 or unix. */
 	void (*accepted)(void *owner, int fd, const struct address *remote,
 			 const struct address *local);
@@ -38,17 +38,17 @@ void listener_resume(struct listener *listener);
 
 /* Opens sockets to listen on. */
 struct listener_bind {
-	struct address address;  /* port 0: the kernel chooses */
-	const char *unix_path;   /* instead; an old socket there that nobody answers is removed */
+	struct address address; /* port 0: the kernel chooses */
+	const char *unix_path;  /* instead; an old socket there that nobody answers is removed */
 	bool datagram;
-	bool spread;             /* SO_REUSEPORT, for the other loops of this process */
-	int backlog;             /* 0: the system's most */
+	bool spread; /* SO_REUSEPORT, for the other loops of this process */
+	int backlog; /* 0: the system's most */
 };
 
-/* A bound (and, for streams, listening) socket, non-blocking, close-on-exec; v6 only hears v6. Streams
- * always have SO_REUSEADDR, so a restart binds at once.
- * Returns the descriptor, or ERR_IN_USE, ERR_PERMISSION, ERR_NOT_LOCAL, ERR_NO_FAMILY,
- * ERR_DESCRIPTORS, ERR_SYSTEM. `*bound` gets the address in use, its port filled in. */
+/* A bound (and, for streams, listening) socket, non-blocking, close-on-exec; v6 only hears v6.
+ * Streams always have SO_REUSEADDR, so a restart binds at once. Returns the descriptor, or
+ * ERR_IN_USE, ERR_PERMISSION, ERR_NOT_LOCAL, ERR_NO_FAMILY, ERR_DESCRIPTORS, ERR_SYSTEM. `*bound`
+ * gets the address in use, its port filled in. */
 int listener_open(const struct listener_bind *bind, struct address *bound);
 
 /* Whether somebody else holds the address: binds without SO_REUSEPORT and closes again. To be asked

@@ -1,5 +1,5 @@
-/* The loop over epoll(7), level-triggered: a handler that does less than all there is will be called
- * again, so no handler has to drain, and one read a wake is enough for a short request.
+/* The loop over epoll(7), level-triggered: a handler that does less than all there is will be
+ * called again, so no handler has to drain, and one read a wake is enough for a short request.
  *
  * Limits: 2^20 registrations, 65,536 mails waiting. Sources: epoll(7), eventfd(2), signalfd(2). */
 #include "net/loop.h"

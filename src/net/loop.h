@@ -3,8 +3,8 @@
  * Narrow on purpose: only net/loop.c knows which interface of the kernel stands behind it. One loop
  * belongs to one thread; loop_post and loop_stop are the only calls another thread may make.
  *
- * A registration is a number that carries slot and generation, so an event that was already read from
- * the kernel never reaches whoever reuses the slot. */
+ * A registration is a number that carries slot and generation, so an event that was already read
+ * from the kernel never reaches whoever reuses the slot. */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 
@@ -20,7 +20,8 @@ enum {
 	LOOP_READ = 1,   /* readable, or the peer's end of stream */
 	LOOP_WRITE = 2,  /* writable */
 	LOOP_HANGUP = 4, /* error or both halves closed; always reported */
-	LOOP_SHARED = 8, /* wake only one of several loops that watch it (a listener of systemd's) */
+	LOOP_SHARED =
+		8, /* wake only one of several loops that watch it (a listener of systemd's) */
 };
 
 /* What is called when `events` (LOOP_) came for a descriptor. */
@@ -59,8 +60,8 @@ void loop_refresh(struct loop *loop);
 uint64_t loop_random(struct loop *loop);
 
 /* Calls `run(mail, loop)` in the loop's thread, soon, in order of posting. Any thread. Takes the
- * mail and returns true; false and the mail stays the caller's when the mailbox is full (65,536), which
- * is counted (loop_dropped). */
+ * mail and returns true; false and the mail stays the caller's when the mailbox is full (65,536),
+ * which is counted (loop_dropped). */
 bool loop_post(struct loop *loop, struct loop_mail *mail);
 uint64_t loop_dropped(const struct loop *loop);
 
@@ -77,7 +78,8 @@ void loop_turn(struct loop *loop, int wait_ms);
 void loop_stop(struct loop *loop);
 
 /* Calls `caught(owner, signal_number)` in this loop for each of these signals, which are blocked in
- * the calling thread (and in the threads it makes later). One loop of a process. 0 or ERR_SYSTEM. */
+ * the calling thread (and in the threads it makes later). One loop of a process. 0 or ERR_SYSTEM.
+ */
 int loop_signals(struct loop *loop, const int *signals, unsigned count,
 		 void (*caught)(void *owner, int signal_number), void *owner);
 

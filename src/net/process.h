@@ -66,8 +66,8 @@ void process_set_deadline(struct process_helper *helper, int64_t id, uint64_t de
 /* SIGTERM to its group now, SIGKILL after its grace. */
 void process_stop(struct process_helper *helper, int64_t id);
 
-/* SIGKILL to its group from here, past the helper: when its time is over and the helper may itself be
- * stopped. Nothing when it is not known to have started. */
+/* SIGKILL to its group from here, past the helper: when its time is over and the helper may itself
+ * be stopped. Nothing when it is not known to have started. */
 void process_kill(struct process_helper *helper, int64_t id);
 
 /* A signal to its group. */

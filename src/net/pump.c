@@ -1,8 +1,8 @@
 /* The pump as a whole: its connections, the messages between machines, and its end. What happens on
  * one connection is net/conn.c's.
  *
- * Messages wait in a list and are delivered one after another once the present call is over, so that
- * no machine is ever entered while another is at work and the loop's one `out` is enough. */
+ * Messages wait in a list and are delivered one after another once the present call is over, so
+ * that no machine is ever entered while another is at work and the loop's one `out` is enough. */
 #include "net/conn.h"
 
 #include <errno.h>
@@ -12,8 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PUMP_QUEUE_BYTES = 256 * 1024, PUMP_LINGER_MS = 2000, PUMP_LOOPS_MOST = 128,
-       PUMP_LOOK_MS = 50 /* between looks at what is left of a drain */ };
+enum {
+	PUMP_QUEUE_BYTES = 256 * 1024,
+	PUMP_LINGER_MS = 2000,
+	PUMP_LOOPS_MOST = 128,
+	PUMP_LOOK_MS = 50 /* between looks at what is left of a drain */
+};
 
 int pump_common_create(struct pump_common **created, struct loop *loop, unsigned number)
 {

@@ -1,13 +1,14 @@
-/* The pump moves bytes between machines and sockets: it reads, feeds, sends, holds what a machine did
- * not take and what the kernel did not take, keeps deadlines, idle times and backpressure, and hands
- * messages and events on. All connections of one service (or of one client) on one loop share a pump.
+/* The pump moves bytes between machines and sockets: it reads, feeds, sends, holds what a machine
+ * did not take and what the kernel did not take, keeps deadlines, idle times and backpressure, and
+ * hands messages and events on. All connections of one service (or of one client) on one loop share
+ * a pump.
  *
  *   socket ──recv──► held ──► machine ──► out ──send──► socket
  *                                     └── what is left ──► queue ──► socket
  *
- * A connection stops reading while its queue is above `queue_bytes`. At the machine's end it sends all
- * it has, closes its half, and waits a little for the peer's end, so that no reset overtakes the last
- * bytes. One thread, the loop's. */
+ * A connection stops reading while its queue is above `queue_bytes`. At the machine's end it sends
+ * all it has, closes its half, and waits a little for the peer's end, so that no reset overtakes
+ * the last bytes. One thread, the loop's. */
 #ifndef NET_PUMP_H
 #define NET_PUMP_H
 
@@ -21,7 +22,8 @@ struct conn;
 /* Receive buffer, effects and message queue that all pumps of a loop share. */
 struct pump_common;
 
-/* Up to 128 loops: `number` makes the ids of machines on different loops differ. 0 or ERR_MEMORY. */
+/* Up to 128 loops: `number` makes the ids of machines on different loops differ. 0 or ERR_MEMORY.
+ */
 int pump_common_create(struct pump_common **common, struct loop *loop, unsigned number);
 void pump_common_destroy(struct pump_common *common);
 
@@ -56,10 +58,10 @@ struct pump_counts {
 
 struct pump_plan {
 	const struct machine *machine;
-	const void *settings;       /* of the machine; must outlive the pump */
-	const char *service;        /* for events; static */
-	const char *host;           /* for peer.host; NULL: the local address */
-	enum event_level level;     /* conn.open and conn.close are made at EVENT_DEBUG */
+	const void *settings;   /* of the machine; must outlive the pump */
+	const char *service;    /* for events; static */
+	const char *host;       /* for peer.host; NULL: the local address */
+	enum event_level level; /* conn.open and conn.close are made at EVENT_DEBUG */
 	struct pump_limits limits;
 	const struct pump_owner *owner_calls;
 	void *owner;
@@ -72,13 +74,13 @@ int pump_create(struct pump **pump, struct pump_common *common, const struct pum
 void pump_destroy(struct pump *pump);
 
 /* Starts the machine on a connected, non-blocking stream socket, which the pump owns from now on
- * (closed when this fails too). Returns the machine's id (> 1), or ERR_MEMORY, ERR_FULL, ERR_SYSTEM.
- * The machine may already be gone when this returns. */
+ * (closed when this fails too). Returns the machine's id (> 1), or ERR_MEMORY, ERR_FULL,
+ * ERR_SYSTEM. The machine may already be gone when this returns. */
 int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 		    const struct address *local);
 
-/* A message to a machine of this loop, delivered soon, in order; dropped when it is gone. Also valid
- * inside every callback. False when there is no memory for it. */
+/* A message to a machine of this loop, delivered soon, in order; dropped when it is gone. Also
+ * valid inside every callback. False when there is no memory for it. */
 bool pump_tell(struct pump_common *common, uint64_t to, const struct message *message);
 
 /* A message in a machine's name to the pump's owner (OUT_HUB), after all that it told before. */
@@ -87,8 +89,8 @@ bool pump_tell_hub(struct pump *pump, uint64_t from, const struct message *messa
 /* Delivers what pump_tell queued; the loop's owner need not call it inside callbacks. */
 void pump_deliver(struct pump_common *common);
 
-/* Ends one connection: politely (its unsent output first) or at once. Inside a callback it takes place
- * when that is over. */
+/* Ends one connection: politely (its unsent output first) or at once. Inside a callback it takes
+ * place when that is over. */
 void pump_end(struct pump *pump, uint64_t id, int why, bool at_once);
 
 /* Ends every connection that has nothing unfinished; the others are given until `boot_ns`. */

@@ -1,7 +1,7 @@
-/* The queue is a list of nodes, each either a 16 KiB block of bytes or a slice of a file. A block is
- * filled before the next is taken, whatever the size of the writes that were not sent: behind a full
- * socket they would be joined by the kernel too, and a block for each would cost thousands of times
- * their bytes.
+/* The queue is a list of nodes, each either a 16 KiB block of bytes or a slice of a file. A block
+ * is filled before the next is taken, whatever the size of the writes that were not sent: behind a
+ * full socket they would be joined by the kernel too, and a block for each would cost thousands of
+ * times their bytes.
  *
  * Sources: send(2), sendfile(2). */
 #include "net/queue.h"
@@ -110,7 +110,8 @@ static ssize_t queue_send_node(struct queue_node *node, int fd)
 	sent = sendfile(fd, node->handle, &offset,
 			node->len < QUEUE_TURN_BYTES ? node->len : QUEUE_TURN_BYTES);
 	if (sent == 0)
-		errno = EIO; /* the file is shorter than it was: the length promised cannot be kept */
+		errno = EIO; /* the file is shorter than it was: the length promised cannot be kept
+			      */
 	return sent == 0 ? -1 : sent;
 }
 

@@ -1,5 +1,6 @@
-/* What a connection has to send and the kernel has not yet taken: bytes copied into blocks and slices
- * of files, in order. Bounded by whoever fills it (net/pump.c stops reading above a mark). */
+/* What a connection has to send and the kernel has not yet taken: bytes copied into blocks and
+ * slices of files, in order. Bounded by whoever fills it (net/pump.c stops reading above a mark).
+ */
 #ifndef NET_QUEUE_H
 #define NET_QUEUE_H
 

@@ -28,8 +28,8 @@ struct chargen {
 
 /* The ring and its first 71 characters again, so that every line is one piece. */
 static const char ring[] =
-	" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz"
-	"{|}~"
+	" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvw"
+	"xyz{|}~"
 	" !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdef";
 
 _Static_assert(sizeof ring == CHARGEN_RING + CHARGEN_COLUMNS, "a window at every place");

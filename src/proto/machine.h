@@ -8,12 +8,12 @@
  *
  * A holder (net/pump.h, a test, a fuzzer, a simulated wire) keeps these rules:
  *  - `open` comes first and once, `close` last and once; nothing after `close`.
- *  - `feed` gets at least one byte. What it does not take is offered again with more behind it, when
- *    more came, when `room` was called, or both. A machine never leaves more than `hold_bytes` untaken
- *    for lack of input: the holder ends the connection with ERR_TOO_LONG if it does.
- *  - A machine that stops because `out` has no place left (out_fits was false) or because it has more
- *    to say than is welcome (out_more) returns; once output has drained `room` is called, and then it
- *    is fed what it left. Otherwise `room` is not called.
+ *  - `feed` gets at least one byte. What it does not take is offered again with more behind it,
+ * when more came, when `room` was called, or both. A machine never leaves more than `hold_bytes`
+ * untaken for lack of input: the holder ends the connection with ERR_TOO_LONG if it does.
+ *  - A machine that stops because `out` has no place left (out_fits was false) or because it has
+ * more to say than is welcome (out_more) returns; once output has drained `room` is called, and
+ * then it is fed what it left. Otherwise `room` is not called.
  *  - `eof` comes once, after everything fed was taken or nothing more will be.
  *  - `tick` comes at or after the deadline set by out_deadline, which is then no longer set.
  *  - After out_end or out_abort no verb but `close` is called.
@@ -42,10 +42,11 @@ struct peer {
 
 struct machine {
 	const char *name;
-	size_t state_bytes;  /* may be 0 */
-	size_t hold_bytes;   /* most input it may leave untaken while waiting for more */
-	bool chunk;          /* no framing: one read, of at most MACHINE_CHUNK_BYTES, a feed */
-	bool silent_peers;   /* peers may say nothing for ever: keepalive finds the dead, not limits */
+	size_t state_bytes; /* may be 0 */
+	size_t hold_bytes;  /* most input it may leave untaken while waiting for more */
+	bool chunk;         /* no framing: one read, of at most MACHINE_CHUNK_BYTES, a feed */
+	bool silent_peers;  /* peers may say nothing for ever: keepalive finds the dead, not limits
+			     */
 	const struct option *settings; /* keys of its configuration, or NULL */
 	size_t settings_bytes;
 
@@ -62,8 +63,8 @@ struct machine {
 	 * NULL: never, once nothing is held or queued. */
 	bool (*busy)(const void *m);
 
-	/* One datagram came; answers go back to `from`, one out_* byte effect or run of them up to a
-	 * flush being one datagram. `m` is the socket's state: zeroed, never opened or closed. */
+	/* One datagram came; answers go back to `from`, one out_* byte effect or run of them up to
+	 * a flush being one datagram. `m` is the socket's state: zeroed, never opened or closed. */
 	void (*datagram)(void *m, const struct peer *from, struct bytes in, struct out *out,
 			 const struct moment *now);
 };

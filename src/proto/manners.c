@@ -2,11 +2,13 @@
  * (CERT CA-1996-01), and one whose answers are longer than the requests amplifies (RFC 3833's and
  * TA14-017A's lesson), hence ports, rates and lengths.
  *
- * Sources live in a table of fixed size, two places each; a newcomer takes the place that is fullest,
- * so that an attacker with many addresses can at most make others' buckets forgotten, never emptier. */
+ * Sources live in a table of fixed size, two places each; a newcomer takes the place that is
+ * fullest, so that an attacker with many addresses can at most make others' buckets forgotten,
+ * never emptier. */
 #include "proto/manners.h"
 
-static const uint16_t manners_ports[] = {0, 7, 13, 17, 19, 37, 53, 123, 161, 389, 1900, 5353, 11211};
+static const uint16_t manners_ports[] = {0,   7,   13,  17,   19,   37,   53,
+					 123, 161, 389, 1900, 5353, 11211};
 
 bool manners_is_small_service(uint16_t port)
 {
@@ -32,8 +34,9 @@ static bool manners_is_own(const struct manners *m, uint16_t port)
 	return false;
 }
 
-/* A 64-bit mix of the address and the salt (the finaliser of MurmurHash3, by Austin Appleby, who put
- * it into the public domain). A v6 source is its /64: who has one address there has them all. */
+/* A 64-bit mix of the address and the salt (the finaliser of MurmurHash3, by Austin Appleby, who
+ * put it into the public domain). A v6 source is its /64: who has one address there has them all.
+ */
 static uint64_t manners_hash(const struct manners *m, const struct address *from)
 {
 	uint64_t h = m->salt ^ from->family;

@@ -1,5 +1,5 @@
-/* UDP manners (SPEC 2): which datagrams get no answer, so that no service of ours can be made to talk
- * to itself, to another small service, or to a victim whose address was forged. Pure. */
+/* UDP manners (SPEC 2): which datagrams get no answer, so that no service of ours can be made to
+ * talk to itself, to another small service, or to a victim whose address was forged. Pure. */
 #ifndef PROTO_MANNERS_H
 #define PROTO_MANNERS_H
 
@@ -7,9 +7,9 @@
 #include "base/moment.h"
 
 enum {
-	MANNERS_SOURCES = 1024,      /* sources remembered at a time, a power of two */
+	MANNERS_SOURCES = 1024, /* sources remembered at a time, a power of two */
 	MANNERS_OWN_PORTS_MOST = 64,
-	MANNERS_SLACK_BYTES = 64,    /* an answer may be this much longer than its request */
+	MANNERS_SLACK_BYTES = 64, /* an answer may be this much longer than its request */
 };
 
 /* One source's token bucket (RFC 2697's single rate without colours). */
@@ -20,12 +20,12 @@ struct manners_source {
 };
 
 struct manners {
-	uint64_t rate;  /* answers a second and source; 0: no limit */
+	uint64_t rate; /* answers a second and source; 0: no limit */
 	uint64_t burst;
-	bool any_length;   /* the operator lets answers be longer than requests */
+	bool any_length; /* the operator lets answers be longer than requests */
 	unsigned own_ports;
 	uint16_t own_port[MANNERS_OWN_PORTS_MOST];
-	uint64_t salt;     /* random: which sources share a place cannot be foreseen */
+	uint64_t salt; /* random: which sources share a place cannot be foreseen */
 	struct manners_source source[MANNERS_SOURCES];
 };
 
@@ -35,8 +35,8 @@ enum manners_verdict {
 	MANNERS_TOO_FAST,
 };
 
-/* Whether `port` is a well-known small service's: 7 13 17 19 37 53 123 161 389 1900 5353 11211, or 0,
- * to which nothing can be sent. */
+/* Whether `port` is a well-known small service's: 7 13 17 19 37 53 123 161 389 1900 5353 11211, or
+ * 0, to which nothing can be sent. */
 bool manners_is_small_service(uint16_t port);
 
 /* Adds one of our own UDP ports; over the limit it is left out and false. */

@@ -2,8 +2,9 @@
  *
  *   machines ──told──► hub ──PERSIST──► work thread: write, fsync, rename, fsync ──PERSISTED──► hub
  *
- * The record belongs to one server at a time: a lock beside it says whose it is. A record that cannot
- * be read is an error at start, never taken for none, since an epoch could be given twice. */
+ * The record belongs to one server at a time: a lock beside it says whose it is. A record that
+ * cannot be read is an error at start, never taken for none, since an epoch could be given twice.
+ */
 #include "proto/role.h"
 #include "proto/role_hub.h"
 #include "service/service.h"
@@ -22,9 +23,9 @@ struct role_keep {
 	const struct service_context *context;
 	struct role_hub *hub;
 	int dir_fd, lock_fd;
-	unsigned jobs;  /* at work on the disk */
+	unsigned jobs;           /* at work on the disk */
 	struct role_job *newest; /* of them */
-	bool stopped;   /* its end waits for those */
+	bool stopped;            /* its end waits for those */
 	struct wheel_timer timer;
 	struct out out;
 };
@@ -156,7 +157,8 @@ static void role_told(void *state, uint64_t from, const struct message *message)
 {
 	struct role_keep *keep = state;
 
-	/* A lease counts from the receipt of its beat: a clock read before the bytes came is early. */
+	/* A lease counts from the receipt of its beat: a clock read before the bytes came is early.
+	 */
 	if (message->kind == ROLE_BEAT)
 		loop_refresh(keep->context->loop);
 	role_hear(keep, from, message);
@@ -173,7 +175,8 @@ static int role_read_record(int dir_fd, struct role_record *record)
 		return errno == ENOENT ? 0 : err_from_errno(errno);
 	len = read(fd, text, sizeof text);
 	close(fd);
-	return len < 0 ? err_from_errno(errno) : role_record_parse(bytes_of(text, (size_t)len), record);
+	return len < 0 ? err_from_errno(errno)
+		       : role_record_parse(bytes_of(text, (size_t)len), record);
 }
 
 /* Opens the directory, takes the lock and reads the record. 0, ERR_IN_USE, ERR_SYNTAX, ... */

@@ -1,19 +1,28 @@
 /* The rows of service.def as a table. */
 #include "service/service.h"
 
-#define N_(s) s
-#define TCP SERVICE_TCP
-#define UDP SERVICE_UDP
-#define UDP_ASKED SERVICE_UDP_ASKED
-#define ON true
-#define OFF false
+#define N_(s)               s
+#define TCP                 SERVICE_TCP
+#define UDP                 SERVICE_UDP
+#define UDP_ASKED           SERVICE_UDP_ASKED
+#define ON                  true
+#define OFF                 false
 #define SERVICE_PLAIN(name) NULL
-#define SERVICE_KEPT(name) &name##_keeper
+#define SERVICE_KEPT(name)  &name##_keeper
 
 const struct service_row service_rows[] = {
-#define SERVICE(name, port, standard, transports, on, first, place, reach, keeper, summary)        \
-	{#name, port, standard, transports, on, SERVICE_FIRST_##first, SERVICE_##place,            \
-	 SERVICE_##reach, &name##_machine, SERVICE_##keeper(name), summary},
+#define SERVICE(name, port, standard, transports, on, first, place, reach, keeper, summary) \
+	{#name,                                                                             \
+	 port,                                                                              \
+	 standard,                                                                          \
+	 transports,                                                                        \
+	 on,                                                                                \
+	 SERVICE_FIRST_##first,                                                             \
+	 SERVICE_##place,                                                                   \
+	 SERVICE_##reach,                                                                   \
+	 &name##_machine,                                                                   \
+	 SERVICE_##keeper(name),                                                            \
+	 summary},
 #include "service/service.def"
 #undef SERVICE
 };
@@ -28,9 +37,12 @@ const struct service_row *service_find(const char *name)
 	return NULL;
 }
 
-#define ROW(key, kind, field, value, text)                                                         \
-	{.name = key, .type = OPTION_##kind, .offset = offsetof(struct service_settings, field),   \
-	 .fallback = value, .help = text}
+#define ROW(key, kind, field, value, text)                                             \
+	{                                                                              \
+		.name = key, .type = OPTION_##kind,                                    \
+		.offset = offsetof(struct service_settings, field), .fallback = value, \
+		.help = text                                                           \
+	}
 
 const struct option service_options[] = {
 	ROW("listen", LIST, listen, NULL, N_("addresses to listen on")),

@@ -1,5 +1,5 @@
-/* The table of services (service.def), their common settings, and the keepers of those that hold more
- * than a machine does. */
+/* The table of services (service.def), their common settings, and the keepers of those that hold
+ * more than a machine does. */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H
 
@@ -16,13 +16,13 @@ struct service_row {
 	const char *name;
 	uint16_t port, standard_port; /* standard_port 0: none */
 	unsigned transports;
-	bool on;                      /* when no service is named */
+	bool on; /* when no service is named */
 	enum service_first first;
 	enum service_place place;
 	enum service_reach reach;
 	const struct machine *machine;
 	const struct service_keeper *keeper; /* or NULL */
-	const char *summary;          /* N_() */
+	const char *summary;                 /* N_() */
 };
 
 extern const struct service_row service_rows[];
@@ -46,23 +46,25 @@ struct service_settings {
 struct service_context {
 	struct loop *loop;
 	struct pump_common *pumps;
-	struct work *work;         /* one thread, so jobs run in order */
-	const char *state_dir;     /* exists, writable */
+	struct work *work;     /* one thread, so jobs run in order */
+	const char *state_dir; /* exists, writable */
 	const struct service_settings *common;
-	const void *settings;      /* of the machine */
+	const void *settings; /* of the machine */
 	void (*event)(void *owner, struct event *event);
 	void *owner;
 };
 
 struct service_keeper {
-	/* 0 or an error, having made an event that says more. The context stays valid until stop. */
+	/* 0 or an error, having made an event that says more. The context stays valid until stop.
+	 */
 	int (*start)(void **state, const struct service_context *context);
 	/* A machine told OUT_HUB. */
 	void (*told)(void *state, uint64_t from, const struct message *message);
-	/* The kind of message that says in a machine's name, after all else of it, that it is gone. */
+	/* The kind of message that says in a machine's name, after all else of it, that it is gone.
+	 */
 	uint32_t gone_kind;
-	/* The service stops: every connection is closed. A job may still run; when its answer comes,
-	 * the context is gone. */
+	/* The service stops: every connection is closed. A job may still run; when its answer
+	 * comes, the context is gone. */
 	void (*stop)(void *state);
 };
 
@@ -72,7 +74,7 @@ struct service_keeper {
 
 #define SERVICE_PLAIN(name)
 #define SERVICE_KEPT(name) extern const struct service_keeper name##_keeper;
-#define SERVICE(name, port, standard, transports, on, first, place, reach, keeper, summary)        \
+#define SERVICE(name, port, standard, transports, on, first, place, reach, keeper, summary) \
 	SERVICE_##keeper(name)
 #include "service/service.def"
 #undef SERVICE

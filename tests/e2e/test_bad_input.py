@@ -1,5 +1,5 @@
-"""What peers send that they should not: each gets a clear refusal or a clean close, nothing leaks, and
-nobody else notices."""
+"""What peers send that they should not: each gets a clear refusal or a clean close, nothing leaks,
+and nobody else notices."""
 
 import concurrent.futures
 import contextlib
@@ -17,7 +17,8 @@ from support import SECONDS, wait_until
 from talking import (ask, configured, cpu_seconds, datagrams, descriptors, ended, expect,
                      is_answered, read_all, read_until, resident_kib, talk)
 
-STREAMS = ("echo discard daytime qotd chargen time stamp upper dialogue guess sum inbox role").split()
+STREAMS = ("echo discard daytime qotd chargen time stamp upper dialogue guess sum inbox "
+           "role").split()
 DATAGRAMS = ("echo discard daytime qotd chargen time inbox").split()
 SMALL_SERVICES = [7, 13, 17, 19, 37, 53, 123, 161, 389, 1900, 5353, 11211]
 ADDRESS_SANITIZER = "asan" in os.environ.get("PRISE", "")
@@ -144,7 +145,8 @@ def test_descriptors_exhausted_then_freed(serve):
                        for n in range(50)]
             daemon.wait_log("listen.paused")
             burnt, began = cpu_seconds(daemon), time.monotonic()
-            while time.monotonic() - began < 0.5:  # several times what it waits before it looks again
+            # Several times what it waits before it looks again.
+            while time.monotonic() - began < 0.5:
                 other.sendall(b"still")
                 expect(other, "still")
                 select.select([], [], [], 0.01)
@@ -189,7 +191,8 @@ def test_a_pickle_that_claims_four_gibibytes(serve):
             s.sendall(framed(b"\x80\x03]", 0xffffffff))
             assert ended(s)
         with daemon.connect("sum") as s:  # the protocol's own lengths lie too: LONG4, FRAME
-            s.sendall(framed(b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff]\x8b\xff\xff\xff\x7f", 100))
+            s.sendall(framed(b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\xff]"
+                             b"\x8b\xff\xff\xff\x7f", 100))
             s.shutdown(socket.SHUT_WR)
             assert ended(s)
         assert resident_kib(daemon) - before < 4096
@@ -231,7 +234,8 @@ def test_datagrams_from_a_port_of_our_own(serve):
             assert is_answered(daemon, s, b"")
 
 
-BROKEN = b"\xff caf\xc3\xa9 \xe2\x82\xac\xf0\x9f\x98\x80 \xc3\x28 \xed\xa0\x80 \xf8\x88 \xe2\x82 fin"
+BROKEN = (b"\xff caf\xc3\xa9 \xe2\x82\xac\xf0\x9f\x98\x80 \xc3\x28 \xed\xa0\x80 \xf8\x88 "
+          b"\xe2\x82 fin")
 
 
 @pytest.mark.parametrize("cut", range(1, len(BROKEN)))
@@ -246,7 +250,8 @@ def test_invalid_utf8_cut_anywhere_in_a_dialogue(serve, cut):
         s.shutdown(socket.SHUT_WR)
         said = read_all(s)
     assert said.endswith(b"Good Bye.")
-    back = said.removesuffix(b"Good Bye.").replace(b"ECHO : ", b"").replace(b"Votre message ?\n", b"")
+    back = said.removesuffix(b"Good Bye.").replace(b"ECHO : ", b"")
+    back = back.replace(b"Votre message ?\n", b"")
     assert back in (BROKEN, BROKEN[:cut]) and (back == BROKEN or BROKEN[cut:].strip() == b"fin")
 
 
@@ -267,7 +272,8 @@ def test_a_character_in_pieces_is_one_message(serve):
 
 
 @pytest.mark.parametrize("line", [
-    b"hello\n", b"ROLE/2 name=a\n", b"ROLE/1\n", b"ROLE/1 name=\n", b"ROLE/1 name=" + b"a" * 65 + b"\n",
+    b"hello\n", b"ROLE/2 name=a\n", b"ROLE/1\n", b"ROLE/1 name=\n",
+    b"ROLE/1 name=" + b"a" * 65 + b"\n",
     b"ROLE/1 name=a priority=-1\n", b"ROLE/1 name=a\nbeat x\n", b"ROLE/1 name=a\nROLE/1 name=a\n",
     b"ROLE/1 name=a\n" + b"b" * 300, b"\xff" * 300])
 def test_role_refuses_with_a_reason_and_the_place_goes_on(serve, line):

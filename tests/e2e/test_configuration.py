@@ -22,6 +22,7 @@ GOOD = f"echo {{ listen = {PORT} }}\n"
 # What the file says after GOOD, the line that is wrong, what the error says.
 MISTAKES = {
     "key": ("lops = 2", 2, "'loops'"),
+    "key after comments": ("# one\n/* two\n */ // three\nlops = 2", 5, "'loops'"),
     "block": ("dytime {\n}", 2, "'daytime'"),
     "key of a block": ("discard {\n max_conections = 3\n}", 3, "'max_connections'"),
     "key of another service": ("discard {\n format = nist\n}", 3, "'format'"),
@@ -36,7 +37,8 @@ MISTAKES = {
     "flag": ("discard {\n udp = perhaps\n}", 3, "yes or no"),
     "choice": ("daytime {\n format = iso\n}", 3, "rfc867 nist"),
     "port": ('discard {\n listen = "127.0.0.1:70000"\n}', 3, '"127.0.0.1:70000"'),
-    "port by a name that is none": ('discard {\n listen = "127.0.0.1:nosuch"\n}', 3, '"127.0.0.1:nosuch"'),
+    "port by a name that is none": ('discard {\n listen = "127.0.0.1:nosuch"\n}', 3,
+                                    '"127.0.0.1:nosuch"'),
     "address": ('discard {\n listen = "a:b:c"\n}', 3, '"a:b:c"'),
     "one of two addresses": ('discard {\n listen = "127.0.0.1:0 [::1:0"\n}', 3, "[::1:0"),
     "no address": ('discard {\n listen = ""\n}', 3, '""'),
@@ -45,8 +47,10 @@ MISTAKES = {
     "user": ('user = "nosuchuser"', 2, "no user 'nosuchuser'"),
     "sandbox": ("sandbox = maybe", 2, "yes or no"),
     "key twice": ("drain = 1s\ndrain = 2s", 3, "'drain' is there a second time"),
-    "key of a block twice": ("time {\n idle = 1s\n idle = 2s\n}", 4, "'idle' is there a second time"),
-    "block twice": ("time {\n idle = 1s\n}\ntime {\n queue = 4K\n}", 7, "'time' is there a second time"),
+    "key of a block twice": ("time {\n idle = 1s\n idle = 2s\n}", 4,
+                             "'idle' is there a second time"),
+    "block twice": ("time {\n idle = 1s\n}\ntime {\n queue = 4K\n}", 7,
+                    "'time' is there a second time"),
     "no equal sign": ("discard {\n udp yes\n}", 3, "equal sign"),
     "title": ("discard one {\n}", 2, "brace"),
     "brace too many": ("discard {\n}\n}", 4, "brace"),
@@ -138,10 +142,12 @@ def test_a_good_file_is_checked_in_silence(prise, text):
 
 
 @pytest.mark.parametrize("words, says", [
-    (["eco"], "'echo'"), (["echo=70000"], '"70000"'), (["echo="], '""'), (["echo=a:b:c"], '"a:b:c"'),
+    (["eco"], "'echo'"), (["echo=70000"], '"70000"'), (["echo="], '""'),
+    (["echo=a:b:c"], '"a:b:c"'),
     (["--chek-config"], "--check-config"), (["inbox=any:0"], "--insecure"),
     (["role=0.0.0.0:0"], "--insecure"), (["role=[::]:0"], "--insecure"),
-    (["role=192.0.2.1:0"], "--insecure"), ([f"echo=:{PORT}", f"discard=:{PORT}"], "already listens")])
+    (["role=192.0.2.1:0"], "--insecure"),
+    ([f"echo=:{PORT}", f"discard=:{PORT}"], "already listens")])
 def test_a_mistake_on_the_command_line(prise, words, says):
     done = prise("serve", *words)
     assert done.code == 2 and done.out == "" and says in done.err
@@ -289,7 +295,8 @@ def test_reloads_under_load(serve):
 @pytest.mark.root
 def test_a_user_drops_root_once_the_ports_are_bound(everybodys_serve):
     """Every thread is the user's then, and so are the record of role and the next reload."""
-    daemon = configured(everybodys_serve, {"": 'user = "nobody"', "time": "listen = 37", "role": ""})
+    daemon = configured(everybodys_serve,
+                        {"": 'user = "nobody"', "time": "listen = 37", "role": ""})
     nobody = pwd.getpwnam("nobody")
     for task in pathlib.Path(f"/proc/{daemon.pid}/task").iterdir():
         status = (task / "status").read_text(encoding="ascii")

@@ -1,6 +1,6 @@
-"""prise in French (SPEC 1, Language): in a locale made here with localedef(1), and where there is no
-such locale. What is said is French to the last line, columns stand straight by characters, and what
-a program reads (--json) stays as it is."""
+"""prise in French (SPEC 1, Language): in a locale made here with localedef(1), and where there is
+no such locale. What is said is French to the last line, columns stand straight by characters, and
+what a program reads (--json) stays as it is."""
 
 import re
 import shutil
@@ -14,8 +14,8 @@ COMMANDS = [line.split("(")[1].split(",")[0]
             for line in (ROOT / "src/command/command.def").read_text().splitlines()
             if line.startswith("COMMAND(")]
 ENGLISH = re.compile(r"\b(the|and|with|without|which|when|what|that|this|from|for|are|is|it|its|"
-                     r"only|each|of|to|by|or|in(?!-)|has|be|as|every|whole|words?|HOST|NAME|FILE|DUR|"
-                     r"SIZE|TEXT|ADDR|ADDRESS|COMMAND|PATH)\b")
+                     r"only|each|of|to|by|or|in(?!-)|has|be|as|every|whole|words?|HOST|NAME|FILE|"
+                     r"DUR|SIZE|TEXT|ADDR|ADDRESS|COMMAND|PATH)\b")
 OPTION_COLUMN = 26
 
 

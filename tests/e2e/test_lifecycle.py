@@ -1,5 +1,5 @@
-"""The daemon from start to end: ports that others hold, restarts, signals, systemd, the sandbox, and
-an output that nobody reads."""
+"""The daemon from start to end: ports that others hold, restarts, signals, systemd, the sandbox,
+and an output that nobody reads."""
 
 import contextlib
 import json
@@ -37,7 +37,8 @@ def test_a_port_in_use_by_another_program(prise, kind):
             other.listen()
         done = prise("serve", f"daytime=127.0.0.1:{port}", "-q")
     assert done.code == 9 and done.out == ""
-    assert re.search(rf"127\.0\.0\.1:{port} .*in use.*\n.*process {os.getpid()} \(py", done.err), done.err
+    assert re.search(rf"127\.0\.0\.1:{port} .*in use.*\n.*process {os.getpid()} \(py",
+                     done.err), done.err
 
 
 @pytest.mark.parametrize("loops", [1, 3])
@@ -46,7 +47,8 @@ def test_a_port_in_use_by_another_prise(prise, serve, loops, wanted):
     daemon = configured(serve, {"": f"loops = {loops}", "echo": 'listen = "127.0.0.1:PORT"'})
     port = daemon.port("echo")
     path = prise.directory / "second.conf"
-    path.write_text(f'loops = {loops}\necho {{ listen = "{wanted.format(port)}" }}\n', encoding="utf-8")
+    path.write_text(f'loops = {loops}\necho {{ listen = "{wanted.format(port)}" }}\n',
+                    encoding="utf-8")
     done = prise("serve", "-c", path)
     assert done.code == 9 and done.out == ""
     assert f"process {daemon.pid} (prise)" in done.err
@@ -98,9 +100,10 @@ def test_a_port_without_permission(prise):
         pytest.skip("every port is everybody's here")
     with open(prise.path, "rb") as binary:  # which nobody may be unable to reach by its path
         done = subprocess.run(
-            ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--", f"/proc/self/fd/{binary.fileno()}",
-             "serve", "daytime=127.0.0.1:13"], pass_fds=[binary.fileno()], capture_output=True,
-            text=True, env=prise.environment, check=False, timeout=SECONDS)
+            ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--",
+             f"/proc/self/fd/{binary.fileno()}", "serve", "daytime=127.0.0.1:13"],
+            pass_fds=[binary.fileno()], capture_output=True, text=True, env=prise.environment,
+            check=False, timeout=SECONDS)
     assert done.returncode == 9 and done.stdout == ""
     assert "127.0.0.1:13" in done.stderr and "permission denied" in done.stderr
     assert "cap_net_bind_service" in done.stderr
@@ -136,11 +139,12 @@ def test_sigterm_ends_what_is_idle_at_once(serve, loops):
 
 @pytest.mark.parametrize("loops", [1, 3])
 def test_sigterm_lets_unfinished_exchanges_end(serve, loops):
-    """A game, half a pickle, an echo that is still on its way: all of them are brought to their end;
-    nobody new is let in."""
+    """A game, half a pickle, an echo that is still on its way: all of them are brought to their
+    end; nobody new is let in."""
     daemon = configured(serve, {"": f"loops = {loops}", "guess": "", "sum": "", "echo": ""})
     data = os.urandom(6_000_000)
-    with daemon.connect("guess") as game, daemon.connect("sum") as half, daemon.connect("echo") as big:
+    with daemon.connect("guess") as game, daemon.connect("sum") as half, \
+            daemon.connect("echo") as big:
         game.sendall(b"2\n")
         read_until(game, b"Votre nombre ?\n")
         half.sendall(b"\x0e\0\0\0\x80\x03]q\0(K\x01")
@@ -280,7 +284,8 @@ def test_sd_notify_in_the_abstract_namespace(prise):
 
 
 def handed_over(prise, sockets, names, *arguments):
-    """Starts `prise serve` as systemd does: sockets from descriptor 3 on, and what they are called."""
+    """Starts `prise serve` as systemd does: sockets from descriptor 3 on, and what they are
+    called."""
     script = ('import os, sys\nfds = [int(fd) for fd in sys.argv[1].split(",")]\n'
               'kept = [os.dup2(fd, 100 + i) for i, fd in enumerate(fds)]\n'
               'for i, fd in enumerate(kept):\n    os.dup2(fd, 3 + i)\n    os.close(fd)\n'
@@ -291,18 +296,20 @@ def handed_over(prise, sockets, names, *arguments):
     notify.settimeout(SECONDS)
     fds = [s.fileno() for s in sockets]
     process = subprocess.Popen(
-        ["/usr/bin/python3", "-c", script, ",".join(map(str, fds)), prise.path, "serve", *arguments],
+        ["/usr/bin/python3", "-c", script, ",".join(map(str, fds)), prise.path, "serve",
+         *arguments],
         pass_fds=fds, env={**prise.environment, "LISTEN_FDNAMES": ":".join(names),
                            "NOTIFY_SOCKET": str(prise.directory / "notify")},
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=prise.directory)
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        cwd=prise.directory)
     prise.started.append(process)
     return process, notify
 
 
 @pytest.mark.parametrize("loops", [1, 3])
 def test_sockets_from_systemd(prise, loops):
-    """Taken by name; whoever connected before the start is served; the port in the file is not bound;
-    they outlive a reload."""
+    """Taken by name; whoever connected before the start is served; the port in the file is not
+    bound; they outlive a reload."""
     own = free_port()
     path = prise.directory / "listen.conf"
     text = (f'loops = {loops}\necho {{ listen = "{own}" }}\nguess {{ }}\n'
@@ -337,7 +344,8 @@ def test_sockets_from_systemd(prise, loops):
                     with socket.socket() as s:
                         assert s.connect_ex(("127.0.0.1", own)) != 0
                     if turn == 0:
-                        path.write_text(text.replace("echo {", "echo { idle = 5m"), encoding="utf-8")
+                        path.write_text(text.replace("echo {", "echo { idle = 5m"),
+                                        encoding="utf-8")
                         process.send_signal(signal.SIGHUP)
                         assert notify.recv(100).startswith(b"RELOADING=1")
                         assert notify.recv(100) == b"READY=1"
@@ -397,7 +405,8 @@ def test_a_sandboxed_daemon_reads_only_what_it_must(serve, prise, tmp_path):
     outside.mkdir()
     daemon = configured(serve, {"echo": ""})
     text = daemon.config_path.read_text(encoding="utf-8")
-    (outside / "other.conf").write_text(text.replace("echo {", "echo { idle = 3m"), encoding="utf-8")
+    (outside / "other.conf").write_text(text.replace("echo {", "echo { idle = 3m"),
+                                        encoding="utf-8")
     inside = daemon.config_path.with_suffix(".new")
     inside.write_text(text.replace("echo {", "echo { idle = 4m"), encoding="utf-8")
     inside.replace(daemon.config_path)  # as an editor does
@@ -431,7 +440,8 @@ def test_unix_sockets_through_sandbox_reload_and_restart(serve, prise):
 # Its output.
 
 def test_the_log_as_ndjson(serve):
-    daemon = configured(serve, {"inbox": "", "sum": "", "dialogue": "", "echo": "max_per_source = 1"},
+    daemon = configured(serve, {"inbox": "", "sum": "", "dialogue": "",
+                                "echo": "max_per_source = 1"},
                         options=["--json", "-v"])
     talk(daemon, "inbox", data="première\n\x1b[31m\"quoted\"\0\xff".encode("latin-1"))
     talk(daemon, "sum", data=b"\x05\0\0\0cos\n.")
@@ -446,7 +456,8 @@ def test_the_log_as_ndjson(serve):
     assert daemon.stop() == 0
     events = [json.loads(line) for line in daemon.out_path.read_bytes().splitlines()]
     kinds = {event["type"] for event in events}
-    assert {"inbox.message", "conn.open", "conn.close", "dialogue.message", "daemon.stopping"} <= kinds
+    assert {"inbox.message", "conn.open", "conn.close", "dialogue.message",
+            "daemon.stopping"} <= kinds
     for event in events:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", event["time"])
         assert event["host"]
@@ -454,7 +465,8 @@ def test_the_log_as_ndjson(serve):
 
 @pytest.mark.parametrize("kind", ["blocked", "closed", "full", "pipe"])
 def test_an_output_that_fails(prise, kind):
-    """The log has nowhere to go: the services go on, and a signal still ends it with its own code."""
+    """The log has nowhere to go: the services go on, and a signal still ends it with its own
+    code."""
     if kind == "full" and not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
     port, notify_path = free_port(), prise.directory / "notify"
@@ -526,12 +538,14 @@ def test_refused_on_this_machines_own_address(serve, prise):
 
 
 def test_the_table_says_who_reaches_what(serve):
-    daemon = configured(serve, {"echo": 'listen = "any:PORT"', "daytime": 'listen = "127.0.0.1:PORT"',
+    daemon = configured(serve, {"echo": 'listen = "any:PORT"',
+                                "daytime": 'listen = "127.0.0.1:PORT"',
                                 "inbox": 'listen = "any:PORT"'}, options=["--insecure"])
     log = daemon.log()
     assert re.search(rf"^echo +tcp +0\.0\.0\.0:{daemon.port('echo')} +anyone", log, re.M)
     assert re.search(rf"^echo +udp +0\.0\.0\.0:{daemon.port('echo')} +anyone", log, re.M)
-    assert re.search(rf"^daytime +tcp +127\.0\.0\.1:{daemon.port('daytime')} +this machine only", log, re.M)
+    assert re.search(rf"^daytime +tcp +127\.0\.0\.1:{daemon.port('daytime')} +this machine only",
+                     log, re.M)
     assert re.search("INSECURE.*inbox", log) and not re.search("INSECURE.*echo", log)
 
 

@@ -1,5 +1,5 @@
-"""The limits that hold for every service (SPEC 2): connections in all, per source, per second, time,
-bytes, and the kernel's queue."""
+"""The limits that hold for every service (SPEC 2): connections in all, per source, per second,
+time, bytes, and the kernel's queue."""
 
 import concurrent.futures
 import contextlib
@@ -212,10 +212,12 @@ def test_a_client_that_reads_late_gets_everything(serve):
 
 
 def half_closed_and_read(port):
-    """Whether the daemon has read all that a client said up to its end (CLOSE_WAIT, nothing waits)."""
+    """Whether the daemon has read all that a client said up to its end (CLOSE_WAIT, nothing
+    waits)."""
     for line in pathlib.Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
         words = line.split()
-        if words[1].endswith(f":{port:04X}") and words[3] == "08" and words[4].endswith(":00000000"):
+        if (words[1].endswith(f":{port:04X}") and words[3] == "08"
+                and words[4].endswith(":00000000")):
             return True
     return False
 

@@ -1,5 +1,6 @@
-"""`prise resolve`: with the system's resolver where its answer is certain, else with a file of hosts
-and a name server of the test's own (box.py); Python's own look-ups and iproute2 are the reference."""
+"""`prise resolve`: with the system's resolver where its answer is certain, else with a file of
+hosts and a name server of the test's own (box.py); Python's own look-ups and iproute2 are the
+reference."""
 
 import ipaddress
 import json

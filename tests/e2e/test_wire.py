@@ -1,5 +1,5 @@
-"""What every service says, to the byte, over real sockets: TCP and UDP, IPv4 and IPv6, with Python's
-socket and pickle as the courses use them."""
+"""What every service says, to the byte, over real sockets: TCP and UDP, IPv4 and IPv6, with
+Python's socket and pickle as the courses use them."""
 
 import calendar
 import concurrent.futures
@@ -94,7 +94,8 @@ def test_daytime(both, family):
 
 
 def test_what_a_client_says_in_vain_resets_nothing(both, family):
-    """The server has its last word and closes, while the client still talks: a clean end all the same."""
+    """The server has its last word and closes, while the client still talks: a clean end all the
+    same."""
     daemon = both("daytime", "upper")
     as_daytime(talk(daemon, "daytime", family, bytes(500_000)))
     assert talk(daemon, "upper", family, b"a" * 1024 + bytes(500_000)) == b"A" * 1024
@@ -174,8 +175,8 @@ def test_udp_long_answers_where_the_operator_allows_them(both, family):
 
 
 @pytest.mark.parametrize("chunk", [
-    b"hello", b"hello\r\n", b"it's", b'say "hi"', b"it's \"both\"", b"back\\slash\t", bytes(range(256)),
-    "déjà vu".encode(), b"'" * 1024, bytes(1024)])
+    b"hello", b"hello\r\n", b"it's", b'say "hi"', b"it's \"both\"", b"back\\slash\t",
+    bytes(range(256)), "déjà vu".encode(), b"'" * 1024, bytes(1024)])
 def test_stamp_writes_bytes_as_python_does(both, family, chunk):
     with both("stamp").connect("stamp", family) as s:
         for _ in range(2):
@@ -336,7 +337,8 @@ def test_guess_terse_gives_every_answer_a_write_of_its_own(both):
             head = (packet[0] & 15) * 4
             begin = head + (packet[head + 12] >> 4) * 4
             end = struct.unpack("!H", packet[2:4])[0]
-            if struct.unpack("!H", packet[head:head + 2])[0] == daemon.port("guess") and end > begin:
+            source = struct.unpack("!H", packet[head:head + 2])[0]
+            if source == daemon.port("guess") and end > begin:
                 segments.append(packet[begin:end])
     assert segments == [b"plus"] * 3
 
@@ -415,7 +417,8 @@ def test_role_words_with_a_line_end(both, family):
 
 def test_every_default_service_at_once(prise, serve):
     """One file, one process, thirteen services; each says its first word."""
-    names = ("echo discard daytime qotd chargen time stamp upper dialogue guess sum inbox role").split()
+    names = ("echo discard daytime qotd chargen time stamp upper dialogue guess sum inbox "
+             "role").split()
     ports = {name: free_port() for name in names}
     daemon = serve(*(f"{name}=:{port}" for name, port in ports.items()))
     first = {"daytime": b"-UTC\r\n", "qotd": b"\r\n", "chargen": b" !\"#", "dialogue": b"connect",

@@ -60,7 +60,8 @@ def test_a_name_without_the_family_asked_for(prise, option, name):
     ("ip daddr 127.0.0.1 tcp dport 7013 drop", 5),
 ])
 def test_what_a_firewall_answers(prise, rule, code):
-    setup = ["nft add table inet t", "nft 'add chain inet t i { type filter hook input priority 0; }'",
+    setup = ["nft add table inet t",
+             "nft 'add chain inet t i { type filter hook input priority 0; }'",
              f"nft 'add rule inet t i {rule}'"]
     done = daytime(prise, {"setup": setup}, "-t", "900ms", "127.0.0.1:7013")
     assert done.code == code

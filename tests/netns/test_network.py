@@ -1,4 +1,5 @@
-"""The daemon between hosts: losses, addresses of its own, manners towards strangers, peers that vanish."""
+"""The daemon between hosts: losses, addresses of its own, manners towards strangers, peers that
+vanish."""
 
 import contextlib
 import os
@@ -163,8 +164,9 @@ def test_loopback_is_not_reached_from_elsewhere(net, serve):
 
 
 def test_a_principal_that_vanishes_without_a_word(net, serve):
-    """Its cable is out, and it never said anything: keepalive finds out. So it is for one that is
-    promoted after its cable was pulled, whose word stays unanswered. A living one stays for ever."""
+    """Its cable is out, and it never said anything: keepalive finds out. So it is for one that
+    is promoted after its cable was pulled, whose word stays unanswered. A living one stays for
+    ever."""
     server, first, second, third = (net.host(n) for n in (1, 2, 3, 4))
     with server:
         daemon = serve("role=any:9001", options=["--insecure"])
@@ -187,7 +189,8 @@ def test_a_principal_that_vanishes_without_a_word(net, serve):
 
 
 def test_a_stalled_reader_is_cut_off_by_its_idle_time(net, serve):
-    """A peer whose cable is out in the middle of an answer costs its queue for no longer than that."""
+    """A peer whose cable is out in the middle of an answer costs its queue for no longer than
+    that."""
     server, client, other = net.host(1), net.host(2), net.host(3)
     with server:
         daemon = configured(serve, {"chargen": 'listen = "any:PORT"\nidle = "1s"'})

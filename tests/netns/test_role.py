@@ -1,4 +1,5 @@
-"""Role between hosts: partitions, of both sides and of one only. At no moment do two commands run."""
+"""Role between hosts: partitions, of both sides and of one only. At no moment do two commands
+run."""
 
 import time
 
@@ -15,7 +16,8 @@ def scene(net, prise, serve):
     """A server and two hosts; a is principal and works, b waits."""
     server, first, second = net.host(1), net.host(2), net.host(3)
     with server:
-        daemon = serve(config='role { listen = "any:9001" lease = "900ms" }', options=["--insecure"])
+        daemon = serve(config='role { listen = "any:9001" lease = "900ms" }',
+                       options=["--insecure"])
     reigns = Reigns(prise)
     with first:
         reigns.client("a", f"{server.v4}:9001")
@@ -47,7 +49,8 @@ def test_the_principal_is_not_heard(scene):
 
 
 def test_the_principal_hears_nothing(scene):
-    """What it says arrives at first; no answer does. Its lease is one it cannot know of: it stops."""
+    """What it says arrives at first; no answer does. Its lease is one it cannot know of: it
+    stops."""
     _, first, _, reigns = scene
     first.filter("tcp sport 9001 drop")
     reigns.wait_until_still("a")

@@ -50,8 +50,8 @@ static void pair_ready(void *owner, unsigned events)
 	}
 }
 
-/* Two descriptors are ready in the same turn; whoever comes first removes the other, whose event was
- * already read from the kernel. */
+/* Two descriptors are ready in the same turn; whoever comes first removes the other, whose event
+ * was already read from the kernel. */
 static void test_a_stale_event_reaches_nobody(void **state)
 {
 	struct pair a = {.other = NULL}, b = {.other = &a};
@@ -99,8 +99,7 @@ static void test_a_regular_file_is_refused(void **state)
 	FILE *file = tmpfile();
 
 	assert_non_null(file);
-	assert_int_equal(loop_add(loop, fileno(file), LOOP_READ, pair_ready, NULL),
-			 ERR_PERMISSION);
+	assert_int_equal(loop_add(loop, fileno(file), LOOP_READ, pair_ready, NULL), ERR_PERMISSION);
 	fclose(file);
 }
 
@@ -220,14 +219,18 @@ static void test_signals_are_heard_in_the_loop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_stale_event_reaches_nobody, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_a_number_is_not_given_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_stale_event_reaches_nobody, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_number_is_not_given_twice, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_regular_file_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_timer_is_never_early, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_mail_keeps_each_senders_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mail_keeps_each_senders_order, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_full_mailbox_refuses_and_counts, set_up,
 						tear_down),
-		cmocka_unit_test_setup_teardown(test_signals_are_heard_in_the_loop, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_signals_are_heard_in_the_loop, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

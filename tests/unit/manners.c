@@ -23,7 +23,7 @@ static struct address from(const char *text, uint16_t port)
 
 static void test_small_services_get_nothing(void **state)
 {
-	static const uint16_t small[] = {0,   7,   13,  17,   19,   37,  53,
+	static const uint16_t small[] = {0,   7,   13,  17,   19,   37,   53,
 					 123, 161, 389, 1900, 5353, 11211};
 	struct manners m = {.rate = 1000, .burst = 2000};
 	unsigned refused = 0;

@@ -57,10 +57,8 @@ static const struct pump_owner calls = {.closed = count_closed, .told = hub_told
 
 static void begin(const struct machine *machine, const struct pump_limits *limits)
 {
-	struct pump_plan plan = {.machine = machine,
-				 .service = "probe",
-				 .level = EVENT_INFO,
-				 .owner_calls = &calls};
+	struct pump_plan plan = {
+		.machine = machine, .service = "probe", .level = EVENT_INFO, .owner_calls = &calls};
 	struct address nobody = {.family = ADDRESS_UNIX};
 	int fd[2];
 
@@ -150,8 +148,8 @@ static size_t echo_feed(void *m, struct bytes in, struct out *out, const struct 
 	return in.len;
 }
 
-static const struct machine echo = {.name = "probe", .feed = echo_feed, .open = probe_open,
-				    .close = probe_close};
+static const struct machine echo = {
+	.name = "probe", .feed = echo_feed, .open = probe_open, .close = probe_close};
 
 static void test_half_close_sends_the_rest(void **state)
 {
@@ -241,8 +239,8 @@ static size_t take_none(void *m, struct bytes in, struct out *out, const struct 
 	return 0;
 }
 
-static const struct machine picky = {.name = "probe", .hold_bytes = 3, .feed = take_none,
-				     .close = probe_close};
+static const struct machine picky = {
+	.name = "probe", .hold_bytes = 3, .feed = take_none, .close = probe_close};
 
 static void test_more_than_it_may_hold_ends_it(void **state)
 {
@@ -329,8 +327,8 @@ static void counter_room(void *m, struct out *out, const struct moment *now)
 	count_on(out);
 }
 
-static const struct machine counter = {.name = "probe", .open = counter_open,
-				       .room = counter_room, .feed = take_none};
+static const struct machine counter = {
+	.name = "probe", .open = counter_open, .room = counter_room, .feed = take_none};
 
 static void test_long_output_goes_on_in_room(void **state)
 {
@@ -375,8 +373,8 @@ static void end_at_tick(void *m, struct out *out, const struct moment *now)
 	out_end(out);
 }
 
-static const struct machine timed = {.name = "probe", .open = two_writes, .tick = end_at_tick,
-				     .feed = echo_feed};
+static const struct machine timed = {
+	.name = "probe", .open = two_writes, .tick = end_at_tick, .feed = echo_feed};
 
 static void test_a_deadline_ticks_once(void **state)
 {
@@ -410,8 +408,8 @@ static void hear_hub(void *m, const struct message *message, struct out *out,
 	out_static(out, BYTES_LITERAL("told"));
 }
 
-static const struct machine asker = {.name = "probe", .open = ask_hub, .tell = hear_hub,
-				     .feed = echo_feed};
+static const struct machine asker = {
+	.name = "probe", .open = ask_hub, .tell = hear_hub, .feed = echo_feed};
 
 static void test_a_hub_answers_by_id(void **state)
 {
