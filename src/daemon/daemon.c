@@ -1,10 +1,8 @@
 /* The daemon's life. Everything here happens in the first thread; what belongs to a worker is done
  * there by worker_call. */
-#include "daemon/daemon.h"
+#include "daemon/daemon_parts.h"
 
 #include "base/err.h"
-#include "base/place.h"
-#include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/sandbox.h"
 
@@ -19,33 +17,7 @@
 
 #define _(s) gettext(s)
 
-enum {
-	DAEMON_LOOPS_BY_DEFAULT = 8,
-	DAEMON_LOG_WAIT_MS = 2000,
-	DAEMON_NAMES_BYTES = 4096,
-	DAEMON_LOOK_MS = 20
-};
-
-struct daemon {
-	const struct daemon_plan *plan;
-	struct configuration *configuration; /* of the start: keeps the settings' strings */
-	struct configuration_daemon settings;
-	struct log *log;
-	unsigned workers;
-	struct worker *worker;
-	unsigned services;
-	struct running *service[CONFIGURATION_SERVICES_MOST];
-	unsigned retired, retired_room; /* replaced by a reload, perhaps with connections left */
-	struct running **old;
-	struct running_ports ports;
-	char state_dir[PLACE_BYTES];
-	bool unconfined;   /* the kernel has no Landlock */
-	int signal_number; /* that ends it, or 0 */
-	unsigned given;    /* sockets of systemd's */
-	struct running_socket given_socket[RUNNING_SOCKETS_MOST];
-	const char *given_name[RUNNING_SOCKETS_MOST];
-	char given_names[DAEMON_NAMES_BYTES];
-};
+enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_LOOK_MS = 20 };
 
 static void daemon_event(void *owner, struct event *e)
 {
@@ -62,8 +34,8 @@ static void daemon_wire(void *owner, const char *service, const struct address *
 	log_wire(d->log, service, remote, direction, b, boot_ns);
 }
 
-static void daemon_say(struct daemon *d, enum event_level level, const char *type, const char *name,
-		       const char *value)
+void daemon_say(struct daemon *d, enum event_level level, const char *type, const char *name,
+		const char *value)
 {
 	struct event e;
 
@@ -126,9 +98,9 @@ static bool daemon_has_port(void *owner, uint16_t port, bool datagram)
 	return false;
 }
 
-static int daemon_open_service(struct daemon *d, struct configuration_service *configuration,
-			       const struct running *old, struct running **opened,
-			       struct daemon_trouble *trouble)
+int daemon_open_service(struct daemon *d, struct configuration_service *configuration,
+			const struct running *old, struct running **opened,
+			struct daemon_trouble *trouble)
 {
 	struct running_socket given[RUNNING_SOCKETS_MOST];
 	struct running_plan plan = {
@@ -156,7 +128,7 @@ static int daemon_open_service(struct daemon *d, struct configuration_service *c
 	return err;
 }
 
-static void daemon_share_ports(struct daemon *d)
+void daemon_share_ports(struct daemon *d)
 {
 	struct running_socket socket;
 
@@ -169,123 +141,8 @@ static void daemon_share_ports(struct daemon *d)
 		running_own_ports(d->service[i], &d->ports);
 }
 
-/* Frees replaced services whose last connection has gone. */
-static void daemon_sweep(struct daemon *d)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < d->retired; i++) {
-		if (running_is_empty(d->old[i]))
-			running_free(d->old[i]);
-		else
-			d->old[kept++] = d->old[i];
-	}
-	d->retired = kept;
-}
-
-/* Room to retire all that runs and all that is about to. */
-static int daemon_make_room(struct daemon *d)
-{
-	unsigned room = d->retired + 2 * CONFIGURATION_SERVICES_MOST;
-	struct running **grown;
-
-	if (room <= d->retired_room)
-		return 0;
-	grown = realloc(d->old, room * sizeof *grown);
-	if (!grown)
-		return ERR_MEMORY;
-	d->old = grown;
-	d->retired_room = room;
-	return 0;
-}
-
-/* Stops listening; what is left of it is freed by a later sweep, when nobody is in its code. */
-static void daemon_retire(struct daemon *d, struct running *r)
-{
-	running_retire(r);
-	d->old[d->retired++] = r;
-}
-
-static struct running *daemon_find(struct daemon *d, const struct service_row *row)
-{
-	for (unsigned i = 0; i < d->services; i++)
-		if (running_configuration(d->service[i])->row == row)
-			return d->service[i];
-	return NULL;
-}
-
-/* What a reload would make: each service kept, or opened anew. */
-struct daemon_change {
-	unsigned services;
-	struct running *service[CONFIGURATION_SERVICES_MOST];
-	bool kept[CONFIGURATION_SERVICES_MOST];
-};
-
-static void daemon_undo(struct daemon *d, struct daemon_change *change)
-{
-	for (unsigned i = 0; i < change->services; i++)
-		if (!change->kept[i])
-			daemon_retire(d, change->service[i]);
-}
-
-static int daemon_prepare(struct daemon *d, struct configuration *c, struct daemon_change *change,
-			  struct daemon_trouble *trouble)
-{
-	for (unsigned i = 0; i < c->services; i++) {
-		struct configuration_service *wanted = &c->service[i];
-		struct running *old = daemon_find(d, wanted->row), *made = old;
-		bool kept = old && configuration_same(running_configuration(old), wanted);
-		int err = 0;
-
-		if (old && !kept && wanted->row->keeper) {
-			snprintf(trouble->message, sizeof trouble->message,
-				 _("%s holds state: restart to change it"), wanted->row->name);
-			return ERR_SYSTEM;
-		}
-		if (!kept)
-			err = daemon_open_service(d, wanted, old, &made, trouble);
-		if (err)
-			return err;
-		change->service[change->services] = made;
-		change->kept[change->services++] = kept;
-	}
-	return 0;
-}
-
-/* Only once all that can fail has been done: a client that a new service took would go with it. */
-static int daemon_start_change(struct daemon_change *change, struct daemon_trouble *trouble)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < change->services && !err; i++) {
-		trouble->service = running_configuration(change->service[i])->row->name;
-		if (!change->kept[i])
-			err = running_start(change->service[i]);
-	}
-	return err;
-}
-
-static bool daemon_goes_on(const struct daemon_change *change, const struct running *r)
-{
-	for (unsigned i = 0; i < change->services; i++)
-		if (change->service[i] == r)
-			return true;
-	return false;
-}
-
-static void daemon_apply(struct daemon *d, const struct daemon_change *change)
-{
-	for (unsigned i = 0; i < d->services; i++) {
-		if (!daemon_goes_on(change, d->service[i]))
-			daemon_retire(d, d->service[i]);
-	}
-	d->services = change->services;
-	memcpy(d->service, change->service, sizeof d->service);
-	daemon_share_ports(d);
-}
-
-static int daemon_read(const struct configuration_request *request, struct configuration **c,
-		       struct daemon_trouble *trouble)
+int daemon_read(const struct configuration_request *request, struct configuration **c,
+		struct daemon_trouble *trouble)
 {
 	int err = configuration_read(request, c);
 
@@ -293,55 +150,6 @@ static int daemon_read(const struct configuration_request *request, struct confi
 		snprintf(trouble->message, sizeof trouble->message, "%s", (*c)->message);
 	trouble->unreadable = err && request->path && err_exit(err) != 2;
 	return err;
-}
-
-/* Loops, user and sandbox are for a process's life. */
-static int daemon_check_fixed(const struct daemon *d, const struct configuration *c,
-			      struct daemon_trouble *trouble)
-{
-	struct configuration_daemon wanted = c->daemon;
-	const char *key;
-
-	wanted.drain_ms = d->settings.drain_ms;
-	key = configuration_daemon_differs(&d->settings, &wanted);
-	if (!key)
-		return 0;
-	snprintf(trouble->message, sizeof trouble->message, _("%s: restart to change it"), key);
-	return ERR_SYSTEM;
-}
-
-static void daemon_reload(struct daemon *d)
-{
-	struct daemon_change change = {0};
-	struct daemon_trouble trouble = {0};
-	struct configuration *c = NULL;
-	int err;
-
-	notify_reloading();
-	daemon_sweep(d);
-	err = daemon_make_room(d);
-	if (!err)
-		err = daemon_read(&d->plan->request, &c, &trouble);
-	if (!err)
-		err = daemon_check_fixed(d, c, &trouble);
-	if (!err)
-		err = daemon_prepare(d, c, &change, &trouble);
-	if (!err)
-		err = daemon_start_change(&change, &trouble);
-	if (err) {
-		daemon_undo(d, &change);
-		if (!trouble.message[0])
-			snprintf(trouble.message, sizeof trouble.message, "%s: %s%s%s",
-				 trouble.service ? trouble.service : "serve", trouble.socket.where,
-				 trouble.listening ? ": " : "", _(err_text(err)));
-		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble.message);
-	} else {
-		d->settings.drain_ms = c->daemon.drain_ms;
-		daemon_apply(d, &change);
-		daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
-	}
-	configuration_free(c);
-	notify_send("READY=1");
 }
 
 struct daemon_errand {
