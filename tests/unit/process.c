@@ -99,6 +99,7 @@ static void nothing_is_inherited(void **state)
 	struct trial *t;
 	struct run r;
 	sigset_t some, before;
+	const char *ignored;
 	int stray = fcntl(2, F_DUPFD, 50);
 
 	sigemptyset(&some);
@@ -117,8 +118,9 @@ static void nothing_is_inherited(void **state)
 	assert_non_null(strstr(r.text, "SigBlk:\t0000000000000000"));
 	/* glibc ignores its own two signals, 32 and 33, in what posix_spawn starts (make does), and
 	 * lets nobody take that back */
-	assert_true(strstr(r.text, "SigIgn:\t0000000000000000") ||
-		    strstr(r.text, "SigIgn:\t0000000180000000"));
+	ignored = strstr(r.text, "SigIgn:\t");
+	assert_non_null(ignored);
+	assert_int_equal(strtoull(ignored + strlen("SigIgn:\t"), NULL, 16) & ~0x180000000ull, 0);
 }
 
 static void signal_reaches_the_group(void **state)
