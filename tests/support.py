@@ -4,6 +4,9 @@ The binary is $PRISE (build/release/prise unless told). Everything a test starts
 the test's own directory, listens on ports of its own, and is gone when the test ends. Nothing here
 sleeps: `wait_until` looks again until a deadline."""
 
+import random
+import itertools
+import errno
 import contextlib
 import json
 import os
@@ -33,29 +36,29 @@ def wait_until(look, what, seconds=SECONDS):
         select.select([], [], [], 0.01)
 
 
-def free_port(kind=socket.SOCK_STREAM, family=socket.AF_INET):
-    """A port free for TCP and UDP, on IPv4 and (where there is any) IPv6."""
+GIVEN = set()  # ports, so that none is given twice
+
+
+def is_free(port):
+    """Whether a port is free for TCP and UDP, on IPv4 and (where there is any) IPv6."""
     address = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
-    for _ in range(100):
-        with socket.socket(family, kind) as first:
-            first.bind((address[family], 0))
-            port = first.getsockname()[1]
-            with contextlib.ExitStack() as held:
-                try:
-                    for f in address:
-                        for k in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                            if (f, k) == (family, kind):
-                                continue
-                            try:
-                                other = held.enter_context(socket.socket(f, k))
-                                other.bind((address[f], port))
-                            except OSError as error:
-                                if error.errno in (97, 99):  # no such family, or no ::1
-                                    continue
-                                raise
-                except OSError:
-                    continue
-                return port
+    for family, kind in itertools.product(address, (socket.SOCK_STREAM, socket.SOCK_DGRAM)):
+        try:
+            with socket.socket(family, kind) as s:
+                s.bind((address[family], port))
+        except OSError as error:
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                return False
+    return True
+
+
+def free_port(*_):
+    """A free port below those that the kernel chooses for clients."""
+    for _ in range(1000):
+        port = random.randrange(10240, 32000)
+        if port not in GIVEN and is_free(port):
+            GIVEN.add(port)
+            return port
     raise AssertionError("no free port")
 
 

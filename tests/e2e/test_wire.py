@@ -2,7 +2,6 @@
 Python's socket and pickle as the courses use them."""
 
 import calendar
-import concurrent.futures
 import contextlib
 import datetime
 import pickle
@@ -316,31 +315,6 @@ def test_guess_terse(both, family):
 
         assert play(s, 1, 1000, answer) == "fini"
         assert read_all(s) == b""
-
-
-@pytest.mark.root
-def test_guess_terse_gives_every_answer_a_write_of_its_own(both):
-    """Seen from the wire: one segment an answer, also when two numbers came in one."""
-    daemon = both(guess="terse = yes")
-    with socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800)) as wire:
-        wire.bind(("lo", 0x0800))
-        wire.settimeout(SECONDS)
-        with daemon.connect("guess") as s:
-            s.sendall(b"9000000000000000000\n")
-            s.sendall(b"1\n1\n1\n")
-            expect(s, "plusplusplus")
-        segments, deadline = [], time.monotonic() + SECONDS
-        while len(segments) < 3 and time.monotonic() < deadline:
-            packet, where = wire.recvfrom(65536)
-            if packet[9] != socket.IPPROTO_TCP or where[2] == socket.PACKET_OUTGOING:
-                continue
-            head = (packet[0] & 15) * 4
-            begin = head + (packet[head + 12] >> 4) * 4
-            end = struct.unpack("!H", packet[2:4])[0]
-            source = struct.unpack("!H", packet[head:head + 2])[0]
-            if source == daemon.port("guess") and end > begin:
-                segments.append(packet[begin:end])
-    assert segments == [b"plus"] * 3
 
 
 def add(daemon, family, body, length=None):

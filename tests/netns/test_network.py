@@ -5,10 +5,10 @@ import contextlib
 import os
 import select
 import socket
+import struct
 import time
 
 import pytest
-from hosts import net  # noqa: F401  pylint: disable=unused-import
 from support import SECONDS, wait_until
 from talking import ask, configured, descriptors, expect, read_all, read_exactly, read_until
 
@@ -114,6 +114,28 @@ def test_standard_ports(net, serve):
                         assert s.recv(1)
         with datagrams(host, 13, "::1") as s:
             assert ask(s, b"").endswith(b"-UTC\r\n")
+
+
+def test_guess_terse_gives_every_answer_a_write_of_its_own(net, serve):
+    """Seen from the wire: one segment an answer, also when several numbers came in one."""
+    with net.host(1):
+        daemon = configured(serve, {"guess": "terse = yes"})
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        with wire, daemon.connect("guess") as s:
+            wire.bind(("lo", 0x0800))
+            wire.settimeout(SECONDS)
+            s.sendall(b"9000000000000000000\n")
+            s.sendall(b"1\n1\n1\n")
+            expect(s, "plusplusplus")
+            segments = []
+            while len(segments) < 3:
+                packet, where = wire.recvfrom(65536)
+                head = (packet[0] & 15) * 4
+                source, = struct.unpack_from("!H", packet, head)
+                data = packet[head + (packet[head + 12] >> 4) * 4:]
+                if where[2] != socket.PACKET_OUTGOING and source == daemon.port("guess") and data:
+                    segments.append(data)
+    assert segments == [b"plus"] * 3
 
 
 @pytest.mark.parametrize("way", ["any:7777", "7777", "localhost:7777"])

@@ -4,7 +4,6 @@ run."""
 import time
 
 import pytest
-from hosts import net  # noqa: F401  pylint: disable=unused-import
 from reigns import Reigns
 
 pytestmark = pytest.mark.root
