@@ -176,9 +176,10 @@ def test_a_request_on_its_way_is_not_idle(serve):
         for s in clients:
             s.sendall(b"x")
             expect(s, "x")
-        quiet = time.monotonic() + 0.1  # what moved a moment ago would count as unfinished anyway
+        quiet = time.monotonic() + 0.3  # what moved a moment ago counts as unfinished anyway
         daemon.signal(signal.SIGSTOP)
-        wait_until(lambda: time.monotonic() > quiet and process_state(daemon.pid) == "T", "it to be stopped")
+        wait_until(lambda: time.monotonic() > quiet and process_state(daemon.pid) == "T",
+                   "it to be stopped")
         daemon.signal(signal.SIGTERM)  # first, so that it is heard of first
         for s in clients:
             s.sendall(b"on its way")
