@@ -101,6 +101,7 @@ static void *log_run(void *argument)
 {
 	struct log *log = argument;
 
+	loop_part_descriptors(log->loop);
 	loop_run(log->loop);
 	return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -345,6 +346,20 @@ void loop_turn(struct loop *loop, int wait_ms)
 			slot->ready(slot->owner, loop_events(event[i].events));
 	}
 	wheel_advance(&loop->wheel, loop_floor_ms(loop->now.boot_ns), loop);
+}
+
+void loop_part_descriptors(struct loop *loop)
+{
+	unsigned low = (unsigned)(loop->epoll_fd < loop->wake_fd ? loop->epoll_fd : loop->wake_fd);
+	unsigned high = (unsigned)(loop->epoll_fd < loop->wake_fd ? loop->wake_fd : loop->epoll_fd);
+
+	if (unshare(CLONE_FILES) < 0)
+		return;
+	if (low > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, UINT32_MAX, 0);
 }
 
 void loop_run(struct loop *loop)

@@ -65,6 +65,12 @@ uint64_t loop_random(struct loop *loop);
 bool loop_post(struct loop *loop, struct loop_mail *mail);
 uint64_t loop_dropped(const struct loop *loop);
 
+/* From now on this thread, the loop's, has descriptors of its own: the standard ones and the
+ * loop's. The kernel counts each use of a descriptor that threads share, which is felt in every
+ * system call of the others; a thread that needs none of theirs spares them that. Nothing when the
+ * kernel refuses. */
+void loop_part_descriptors(struct loop *loop);
+
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
 
