@@ -52,7 +52,7 @@ def is_free(port):
     return True
 
 
-def free_port(*_):
+def free_port():
     """A free port below those that the kernel chooses for clients."""
     for _ in range(1000):
         port = random.randrange(10240, 32000)

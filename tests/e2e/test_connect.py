@@ -43,7 +43,7 @@ def test_addresses(prise, serve, words):
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
 def test_ipv6(prise, serve):
-    port = free_port(family=socket.AF_INET6)
+    port = free_port()
     serve(f"echo=[::1]:{port}")
     assert prise("connect", f"[::1]:{port}", stdin="six").out == "six"
     assert prise("connect", "-4", f"[::1]:{port}").code == 3
