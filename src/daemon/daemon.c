@@ -17,7 +17,7 @@
 
 #define _(s) gettext(s)
 
-enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000, DAEMON_LOOK_MS = 20 };
+enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000 };
 
 static void daemon_event(void *owner, struct event *e)
 {
@@ -365,10 +365,6 @@ int daemon_run(struct daemon *d)
 {
 	notify_send("READY=1");
 	loop_run(d->worker[0].loop);
-	/* The others may still drain: a second signal must be heard meanwhile. */
-	for (unsigned i = 1; i < d->workers; i++)
-		while (!worker_ended(&d->worker[i]))
-			loop_turn(d->worker[0].loop, DAEMON_LOOK_MS);
 	return d->signal_number;
 }
 

@@ -47,13 +47,6 @@ void worker_stop(struct worker *worker)
 	worker->threaded = false;
 }
 
-bool worker_ended(struct worker *worker)
-{
-	if (worker->threaded && pthread_tryjoin_np(worker->thread, NULL) == 0)
-		worker->threaded = false;
-	return !worker->threaded;
-}
-
 static void *worker_run(void *argument)
 {
 	struct worker *worker = argument;

@@ -33,9 +33,6 @@ int worker_start(struct worker *worker);
 /* Stops the thread, if there is one, and waits for it. */
 void worker_stop(struct worker *worker);
 
-/* Whether the thread has ended by itself (worker_drain), or there is none. Does not wait. */
-bool worker_ended(struct worker *worker);
-
 /* Runs `run(argument)` in the worker's thread and returns when it has: at once when it has no
  * thread of its own. Only from the first thread. */
 void worker_call(struct worker *worker, void (*run)(void *argument), void *argument);
