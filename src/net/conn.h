@@ -19,25 +19,26 @@ struct conn_held {
 	uint8_t data[];
 };
 
-/* One connection: about 170 bytes and its machine's state; nothing else while it is idle. */
+/* One connection: about 170 bytes and its machine's state; nothing else while it is idle. What each
+ * request touches stands first, in two lines of the cache. */
 struct conn {
 	struct pump *pump;
-	struct conn *next, **link; /* all of the pump's */
-	struct wheel_timer timer;  /* armed for the earliest of what may fall due, or earlier */
-	int64_t registration;
-	struct queue queue;
-	struct conn_held *held;  /* input that the machine did not take, or NULL */
-	uint64_t deadline_ns;    /* the machine's, or MOMENT_NEVER */
-	uint64_t quiet_since_ns; /* last byte in or out */
-	uint64_t opened_ns;
-	uint64_t bytes_in, bytes_out;
-	struct address remote;
 	int fd;
 	uint8_t state;    /* enum conn_state */
 	uint8_t interest; /* LOOP_ bits that are registered */
-	bool eof_seen, eof_told;
-	bool stalled;    /* `held` waits for room in the output, not for more input */
-	bool wants_room; /* the machine has more to say */
+	bool eof_seen : 1, eof_told : 1;
+	bool stalled : 1;    /* `held` waits for room in the output, not for more input */
+	bool wants_room : 1; /* the machine has more to say */
+	struct queue queue;
+	struct conn_held *held;  /* input that the machine did not take, or NULL */
+	uint64_t quiet_since_ns; /* last byte in or out */
+	uint64_t bytes_in, bytes_out;
+	struct wheel_timer timer; /* armed for the earliest of what may fall due, or earlier */
+	uint64_t deadline_ns;     /* the machine's, or MOMENT_NEVER */
+	int64_t registration;
+	uint64_t opened_ns;
+	struct conn *next, **link; /* all of the pump's */
+	struct address remote;
 	_Alignas(16) uint8_t machine[];
 };
 

@@ -22,6 +22,7 @@ enum {
 	LOOP_BATCH = 256,
 	LOOP_MAIL_MOST = 65536,
 	LOOP_RANDOM_BATCH = 32,
+	LOOP_LINE_BYTES = 64, /* of the cache */
 };
 
 struct loop_slot {
@@ -333,6 +334,20 @@ static int loop_wait_ms(const struct loop *loop, int wait_ms)
 	return wait_ms >= 0 && (uint64_t)wait_ms < idle_ms ? wait_ms : (int)idle_ms;
 }
 
+/* With many connections the next one's memory is seldom in the cache: fetched while this one's
+ * system calls run. The number may be stale; a fetch cannot fault. */
+static void loop_fetch(const struct loop *loop, uint64_t registration)
+{
+	uint32_t index = (uint32_t)registration;
+	const char *owner;
+
+	if (index >= loop->slots)
+		return;
+	owner = loop->slot[index].owner;
+	__builtin_prefetch(owner, 1);
+	__builtin_prefetch(owner + LOOP_LINE_BYTES, 1);
+}
+
 void loop_turn(struct loop *loop, int wait_ms)
 {
 	struct epoll_event event[LOOP_BATCH];
@@ -342,6 +357,8 @@ void loop_turn(struct loop *loop, int wait_ms)
 	for (int i = 0; i < count; i++) {
 		struct loop_slot *slot = loop_find(loop, (int64_t)event[i].data.u64);
 
+		if (i + 1 < count)
+			loop_fetch(loop, event[i + 1].data.u64);
 		if (slot)
 			slot->ready(slot->owner, loop_events(event[i].events));
 	}
