@@ -51,7 +51,8 @@ def round_trip_ns(spec):
 
 
 CLAIMS = [claim for connections in (50, 1000) for claim in (
-    speed(bare_epoll, connections, 0.97, often=OFTEN, instructions=user_instructions, **counted(connections)),
+    speed(bare_epoll, connections, 0.97, often=OFTEN, instructions=user_instructions,
+          **counted(connections)),
     speed(bare_uring, connections, 0.92, often=OFTEN, **counted(connections)),
     speed(socat, connections, 3),
     speed(ncat, connections, 3),

@@ -258,6 +258,30 @@ int configuration_read(const struct configuration_request *request, struct confi
 	return err;
 }
 
+static void configuration_resolve_host(const struct endpoint *e, struct name_answer *answer)
+{
+	struct name_query query = {.port = e->port};
+
+	if (e->unix_path || e->loopback || e->any)
+		return;
+	snprintf(query.host, sizeof query.host, "%s", e->host);
+	name_resolve(&query, answer);
+}
+
+int configuration_resolve(struct configuration *c)
+{
+	for (unsigned i = 0; i < c->services; i++) {
+		struct configuration_service *s = &c->service[i];
+
+		s->names = calloc(s->endpoints ? s->endpoints : 1, sizeof *s->names);
+		if (!s->names)
+			return ERR_MEMORY;
+		for (unsigned k = 0; k < s->endpoints; k++)
+			configuration_resolve_host(&s->endpoint[k], &s->names[k]);
+	}
+	return 0;
+}
+
 static bool configuration_same_value(const struct option *row, const void *a, const void *b)
 {
 	const char *x = (const char *)a + row->offset, *y = (const char *)b + row->offset;
@@ -325,8 +349,10 @@ void configuration_free(struct configuration *c)
 {
 	if (!c)
 		return;
-	for (unsigned i = 0; i < c->services; i++)
+	for (unsigned i = 0; i < c->services; i++) {
 		configuration_free_settings(c->service[i].row, c->service[i].settings);
+		free(c->service[i].names);
+	}
 	configuration_free_texts(configuration_options, &c->daemon);
 	if (c->file)
 		cfg_free(c->file);

@@ -4,6 +4,7 @@
 #define DAEMON_CONFIGURATION_H
 
 #include "net/endpoint.h"
+#include "net/name.h"
 #include "service/service.h"
 
 enum { CONFIGURATION_MESSAGE_BYTES = 512, CONFIGURATION_SERVICES_MOST = 32 };
@@ -24,6 +25,7 @@ struct configuration_service {
 	void *settings; /* of the machine, or NULL */
 	unsigned endpoints;
 	struct endpoint endpoint[ENDPOINT_MOST];
+	struct name_answer *names; /* of each endpoint that is a name: configuration_resolve */
 };
 
 struct configuration {
@@ -46,6 +48,10 @@ struct configuration_request {
 /* Fills `c`. 0; or ERR_SYNTAX (wrong usage or file), ERR_NO_FILE, ERR_PERMISSION, ERR_MEMORY with
  * c->message set, when nothing is to be freed. */
 int configuration_read(const struct configuration_request *request, struct configuration **c);
+
+/* Asks for every name to be listened on; what the resolver says of each is found again by whoever
+ * opens it. Blocks: before loops run, or in a work thread. 0 or ERR_MEMORY. */
+int configuration_resolve(struct configuration *c);
 
 /* After a failure `*c` still holds the message; free it too. */
 void configuration_free(struct configuration *c);

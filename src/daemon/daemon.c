@@ -340,6 +340,8 @@ int daemon_start(struct daemon **started, const struct daemon_plan *plan,
 	d->plan = plan;
 	err = daemon_read(&plan->request, &d->configuration, trouble);
 	if (!err)
+		err = configuration_resolve(d->configuration);
+	if (!err)
 		err = daemon_set_up(d, d->configuration, trouble);
 	if (err) {
 		daemon_free(d);
@@ -370,6 +372,8 @@ int daemon_run(struct daemon *d)
 
 bool daemon_free(struct daemon *d)
 {
+	bool reading;
+
 	if (!d)
 		return true;
 	d->signal_number = d->signal_number ? d->signal_number
@@ -378,13 +382,14 @@ bool daemon_free(struct daemon *d)
 		worker_stop(&d->worker[i]);
 	if (d->workers)
 		loop_turn(d->worker[0].loop, 0); /* mail that lies in a service */
+	reading = !daemon_withdraw_reload(d);
 	for (unsigned i = 0; i < d->services; i++)
 		running_free(d->service[i]);
 	for (unsigned i = 0; i < d->retired; i++)
 		running_free(d->old[i]);
 	if (d->workers)
 		loop_turn(d->worker[0].loop, 0); /* the last answers of keepers' jobs */
-	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS))
+	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS) || reading)
 		return false;
 	for (unsigned i = 0; i < d->workers; i++)
 		worker_destroy(&d->worker[i]);

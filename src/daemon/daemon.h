@@ -38,8 +38,8 @@ bool daemon_bound(const struct daemon *daemon, unsigned index, const struct serv
 /* Returns the signal that ended it, after the drain. */
 int daemon_run(struct daemon *daemon);
 
-/* False when the log cannot be ended, because nobody reads our output: what it needs is left as it
- * is, and the process must end by _exit. */
+/* False when the log cannot be ended, because nobody reads our output, or a reload waits for a
+ * resolver: what they need is left as it is, and the process must end by _exit. */
 bool daemon_free(struct daemon *daemon);
 
 /* Reads the configuration alone: 0, or the error with its message. */

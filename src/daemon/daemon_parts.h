@@ -22,9 +22,12 @@ struct daemon {
 	struct running **old;
 	struct running_ports ports;
 	char state_dir[PLACE_BYTES];
-	bool unconfined;   /* the kernel has no Landlock */
-	int signal_number; /* that ends it, or 0 */
-	unsigned given;    /* sockets of systemd's */
+	bool unconfined;              /* the kernel has no Landlock */
+	int signal_number;            /* that ends it, or 0 */
+	struct work *work;            /* of a reload under way */
+	struct daemon_reload *reload; /* under way, or NULL */
+	bool reload_again;            /* SIGHUP came meanwhile */
+	unsigned given;               /* sockets of systemd's */
 	struct running_socket given_socket[RUNNING_SOCKETS_MOST];
 	const char *given_name[RUNNING_SOCKETS_MOST];
 	char given_names[DAEMON_NAMES_BYTES];
@@ -46,7 +49,12 @@ int daemon_read(const struct configuration_request *request, struct configuratio
 void daemon_say(struct daemon *d, enum event_level level, const char *type, const char *name,
 		const char *value);
 
-/* SIGHUP. */
+/* SIGHUP: reads the file and asks for names in a work thread, then changes what is to be changed.
+ * One that comes meanwhile is heard afterwards. */
 void daemon_reload(struct daemon *d);
+
+/* Takes back one that is under way. False when it waits for a disk or a resolver: its memory must
+ * stand until the process ends. */
+bool daemon_withdraw_reload(struct daemon *d);
 
 #endif

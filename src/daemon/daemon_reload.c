@@ -1,6 +1,7 @@
-/* SIGHUP: all of the new configuration or nothing of it. What can fail is done first; only then do
- * the new services start and the old ones stop listening. Those are freed by a later sweep, when
- * their last connection has gone and no handler is in their code. */
+/* SIGHUP: all of the new configuration or nothing of it. It is read, and its names are asked for,
+ * in a thread that lives as long. Then what can fail is done first; only after that do the new
+ * services start and the old ones stop listening. Those are freed by a later sweep, when their last
+ * connection has gone and no handler is in their code. */
 #include "daemon/daemon_parts.h"
 
 #include "base/err.h"
@@ -142,36 +143,131 @@ static int daemon_check_fixed(const struct daemon *d, const struct configuration
 	return ERR_SYSTEM;
 }
 
-void daemon_reload(struct daemon *d)
+/* One reload: what its thread reads, then what it comes to. */
+struct daemon_reload {
+	struct work_job job;
+	struct daemon *daemon;
+	struct configuration *configuration;
+	struct daemon_trouble trouble;
+	int err;
+};
+
+static void daemon_read_again(struct work_job *job)
+{
+	struct daemon_reload *r = (struct daemon_reload *)job;
+
+	r->err = daemon_read(&r->daemon->plan->request, &r->configuration, &r->trouble);
+	if (!r->err)
+		r->err = configuration_resolve(r->configuration);
+}
+
+static void daemon_tell_failure(struct daemon *d, struct daemon_trouble *trouble, int err)
+{
+	if (!trouble->message[0])
+		snprintf(trouble->message, sizeof trouble->message, "%s: %s%s%s",
+			 trouble->service ? trouble->service : "serve", trouble->socket.where,
+			 trouble->listening ? ": " : "", _(err_text(err)));
+	daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble->message);
+}
+
+/* All of it or nothing. */
+static int daemon_carry_out(struct daemon *d, struct configuration *c,
+			    struct daemon_trouble *trouble)
 {
 	struct daemon_change change = {0};
-	struct daemon_trouble trouble = {0};
-	struct configuration *c = NULL;
-	int err;
+	int err = daemon_make_room(d);
 
-	notify_reloading();
-	daemon_sweep(d);
-	err = daemon_make_room(d);
 	if (!err)
-		err = daemon_read(&d->plan->request, &c, &trouble);
+		err = daemon_check_fixed(d, c, trouble);
 	if (!err)
-		err = daemon_check_fixed(d, c, &trouble);
+		err = daemon_prepare(d, c, &change, trouble);
 	if (!err)
-		err = daemon_prepare(d, c, &change, &trouble);
-	if (!err)
-		err = daemon_start_change(&change, &trouble);
+		err = daemon_start_change(&change, trouble);
 	if (err) {
 		daemon_undo(d, &change);
-		if (!trouble.message[0])
-			snprintf(trouble.message, sizeof trouble.message, "%s: %s%s%s",
-				 trouble.service ? trouble.service : "serve", trouble.socket.where,
-				 trouble.listening ? ": " : "", _(err_text(err)));
-		daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble.message);
-	} else {
-		d->settings.drain_ms = c->daemon.drain_ms;
-		daemon_apply(d, &change);
-		daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
+		return err;
 	}
-	configuration_free(c);
+	d->settings.drain_ms = c->daemon.drain_ms;
+	daemon_apply(d, &change);
+	return 0;
+}
+
+static void daemon_free_reload(struct daemon *d)
+{
+	configuration_free(d->reload->configuration);
+	free(d->reload);
+	d->reload = NULL;
+}
+
+static void daemon_has_read(struct work_job *job)
+{
+	struct daemon_reload *r = (struct daemon_reload *)job;
+	struct daemon *d = r->daemon;
+	bool again = d->reload_again;
+
+	if (!d->signal_number) {
+		daemon_sweep(d);
+		if (!r->err)
+			r->err = daemon_carry_out(d, r->configuration, &r->trouble);
+		if (r->err)
+			daemon_tell_failure(d, &r->trouble, r->err);
+		else
+			daemon_say(d, EVENT_NOTICE, "daemon.reloaded", NULL, NULL);
+		notify_send("READY=1");
+	}
+	daemon_free_reload(d);
+	work_destroy(d->work);
+	d->work = NULL;
+	d->reload_again = false;
+	if (again && !d->signal_number)
+		daemon_reload(d);
+}
+
+/* The thread goes with its work: threads that share descriptors make each use of one dearer. */
+static int daemon_begin_reload(struct daemon *d)
+{
+	int err = work_create(&d->work, 1);
+
+	if (err)
+		return err;
+	d->reload = calloc(1, sizeof *d->reload);
+	if (!d->reload)
+		return ERR_MEMORY;
+	d->reload->job.run = daemon_read_again;
+	d->reload->job.done = daemon_has_read;
+	d->reload->daemon = d;
+	return work_submit(d->work, d->worker[0].loop, &d->reload->job);
+}
+
+void daemon_reload(struct daemon *d)
+{
+	struct daemon_trouble none = {0};
+	int err;
+
+	if (d->reload) {
+		d->reload_again = true;
+		return;
+	}
+	notify_reloading();
+	err = daemon_begin_reload(d);
+	if (!err)
+		return;
+	work_destroy(d->work);
+	free(d->reload);
+	d->work = NULL;
+	d->reload = NULL;
+	daemon_tell_failure(d, &none, err);
 	notify_send("READY=1");
+}
+
+bool daemon_withdraw_reload(struct daemon *d)
+{
+	if (!d->reload)
+		return true;
+	if (!work_withdraw(d->work, &d->reload->job))
+		return false;
+	daemon_free_reload(d);
+	work_destroy(d->work);
+	d->work = NULL;
+	return true;
 }

@@ -167,6 +167,7 @@ int running_open(struct running **opened, const struct running_plan *plan,
 	r->plan.given = NULL;
 	r->plan.given_count = 0;
 	r->plan.configuration = &r->configuration;
+	r->configuration.names = NULL;
 	if (err) {
 		r->configuration.settings = NULL;
 		running_free(r);

@@ -35,7 +35,7 @@ struct running_socket {
 };
 
 struct running_plan {
-	struct configuration_service *configuration; /* copied; its settings are taken over */
+	struct configuration_service *configuration; /* resolved; copied, its settings taken over */
 	struct worker *workers;
 	unsigned worker_count;
 	const char *state_dir;

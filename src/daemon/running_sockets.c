@@ -3,8 +3,6 @@
 #include "daemon/running_parts.h"
 
 #include "base/err.h"
-#include "net/name.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -130,23 +128,19 @@ static int running_open_both(struct running *r, const struct endpoint *e,
 
 /* A name's addresses, of which a machine may lack some, as `localhost` with IPv6 off. */
 static int running_open_host(struct running *r, const struct endpoint *e,
-			     struct running_trouble *trouble)
+			     const struct name_answer *answer, struct running_trouble *trouble)
 {
-	struct name_query query = {.port = e->port};
-	struct name_answer answer;
 	struct text host = TEXT_OVER(r->host);
 	struct address literal;
 	unsigned before = r->sockets;
 	int err = 0, missing = 0;
 
-	snprintf(query.host, sizeof query.host, "%s", e->host);
-	name_resolve(&query, &answer);
-	if (answer.err)
-		return answer.err;
+	if (answer->err)
+		return answer->err;
 	if (address_parse_ip(bytes_of_string(e->host), &literal) != 0)
 		endpoint_put(&host, e);
-	for (unsigned i = 0; i < answer.count && !err; i++) {
-		err = running_open_address(r, &answer.address[i], NULL, trouble);
+	for (unsigned i = 0; i < answer->count && !err; i++) {
+		err = running_open_address(r, &answer->address[i], NULL, trouble);
 		if (err == ERR_NO_FAMILY || err == ERR_NOT_LOCAL) {
 			missing = err;
 			err = 0;
@@ -155,9 +149,9 @@ static int running_open_host(struct running *r, const struct endpoint *e,
 	return err || r->sockets > before ? err : missing;
 }
 
-static int running_open_endpoint(struct running *r, const struct endpoint *e,
-				 struct running_trouble *trouble)
+static int running_open_endpoint(struct running *r, unsigned index, struct running_trouble *trouble)
 {
+	const struct endpoint *e = &r->configuration.endpoint[index];
 	struct text where = TEXT_OVER(trouble->where);
 	bool both = e->loopback || e->any;
 
@@ -165,7 +159,8 @@ static int running_open_endpoint(struct running *r, const struct endpoint *e,
 	trouble->port = e->port;
 	if (e->unix_path)
 		return running_open_address(r, NULL, e->host, trouble);
-	return both ? running_open_both(r, e, trouble) : running_open_host(r, e, trouble);
+	return both ? running_open_both(r, e, trouble)
+		    : running_open_host(r, e, &r->configuration.names[index], trouble);
 }
 
 /* Sockets from systemd replace all addresses of the service. */
@@ -189,6 +184,6 @@ int running_open_sockets(struct running *r, struct running_trouble *trouble)
 	if (running_take_shared(r))
 		return 0;
 	for (unsigned i = 0; i < r->configuration.endpoints && !err; i++)
-		err = running_open_endpoint(r, &r->configuration.endpoint[i], trouble);
+		err = running_open_endpoint(r, i, trouble);
 	return err;
 }

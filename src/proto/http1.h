@@ -110,7 +110,7 @@ bool http1_put_request(struct text *t, struct bytes method, struct bytes target,
 bool http1_put_status(struct text *t, unsigned status, unsigned minor);
 bool http1_put_field(struct text *t, const char *name, struct bytes value);
 bool http1_put_field_uint(struct text *t, const char *name, uint64_t value);
-void http1_put_end(struct text *t);                  /* the empty line */
+void http1_put_end(struct text *t);                   /* the empty line */
 void http1_put_chunk(struct text *t, uint64_t bytes); /* the line before a chunk; 0: the end */
 
 /* "Not Found" for 404; "" for one that has no name. */

@@ -9,8 +9,11 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+import types
 
+import box
 import pytest
 from support import Daemon, Prise, free_port, wait_until
 from talking import (configured, datagrams, descriptors, ended, expect, is_answered, read_until,
@@ -323,3 +326,49 @@ def test_a_client_cut_off_by_a_removed_service_is_not(serve):
         assert read_until(s, b"Votre message ?\n").startswith(b"ECHO : still here?")
         s.sendall(b"FIN")
         assert s.recv(100) == b"Good Bye." and ended(s)
+
+
+# What runs in a box whose name server is silent: a reload that asks for a name, and a client.
+SLOW_NAME = """
+import os, pathlib, signal, socket, subprocess, sys
+
+prise, config = sys.argv[1], pathlib.Path(sys.argv[2])
+config.write_text('loops = 1\\nsandbox = no\\ndaytime { listen = "127.0.0.1:7013" }')
+told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+told.bind("told")
+told.settimeout(30)
+
+def hear(word):
+    while word not in told.recv(4096):
+        pass
+
+daemon = subprocess.Popen([prise, "serve", "-c", str(config)], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "NOTIFY_SOCKET": os.path.abspath("told")})
+hear(b"READY=1")
+config.write_text(config.read_text() + 'echo { listen = "slow.test:7777" }')
+daemon.send_signal(signal.SIGHUP)
+hear(b"RELOADING=1")
+with socket.create_connection(("127.0.0.1", 7013), timeout=30) as s:
+    print("answered", len(s.makefile("rb").read()) > 20)
+told.setblocking(False)
+try:
+    print("meanwhile", told.recv(4096))
+except BlockingIOError:
+    print("meanwhile nothing")
+told.settimeout(30)
+hear(b"READY=1")
+daemon.send_signal(signal.SIGHUP)
+hear(b"RELOADING=1")
+daemon.send_signal(signal.SIGTERM)
+log = daemon.communicate(timeout=60)[0]
+print("ended", daemon.returncode, "failed", log.count("daemon.reload_failed"))
+"""
+
+
+def test_a_name_without_an_answer_keeps_nobody_waiting(prise):
+    inside = types.SimpleNamespace(path=sys.executable, environment=prise.environment,
+                                   directory=prise.directory)
+    done = box.run(inside, {"silent": True, "options": "timeout:2"}, "-c", SLOW_NAME, prise.path,
+                   prise.directory / "slow.conf")
+    assert done.out.splitlines() == [
+        "answered True", "meanwhile nothing", "ended 0 failed 1"], done.err
