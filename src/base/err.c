@@ -92,6 +92,7 @@ int err_from_errno(int errnum)
 		{EIO, ERR_DISK},
 		{ENOENT, ERR_NO_FILE},
 		{ENOTDIR, ERR_NO_FILE},
+		{EISDIR, ERR_DIRECTORY},
 	};
 
 	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {

@@ -24,6 +24,7 @@ enum { SUM_LENGTH_BYTES = 4, SUM_ANSWER_BYTES = 4 };
 /* States: the length (have < 4), the pickle (left > 0), over. */
 struct sum_server {
 	struct pickle_reader reader;
+	struct address from;
 	uint64_t limit_bytes;
 	uint32_t left; /* bytes of the pickle still to come */
 	uint8_t have;  /* bytes of `length` */
@@ -35,13 +36,16 @@ static void sum_open(void *m, const struct peer *peer, struct out *out, const st
 	struct sum_server *s = m;
 	const struct sum_settings *settings = peer->settings;
 
+	s->from = peer->remote;
 	s->limit_bytes = settings->limit_bytes;
 }
 
-static struct event *sum_refused(struct out *out, const struct moment *now, const char *reason)
+static struct event *sum_refused(const struct sum_server *s, struct out *out,
+				 const struct moment *now, const char *reason)
 {
 	struct event *e = out_event(out, now, EVENT_WARNING, "sum.refused");
 
+	event_address(e, "peer", &s->from);
 	event_string(e, "reason", reason);
 	return e;
 }
@@ -64,10 +68,10 @@ static void sum_event_wide(struct event *e, const char *name, pickle_wide value)
 	event_string(e, name, p);
 }
 
-static void sum_refuse_pickle(const struct pickle_reader *r, struct out *out,
-			      const struct moment *now)
+static void sum_refuse_pickle(const struct sum_server *s, struct out *out, const struct moment *now)
 {
-	struct event *e = sum_refused(out, now, r->reason);
+	const struct pickle_reader *r = &s->reader;
+	struct event *e = sum_refused(s, out, now, r->reason);
 	const char *name = pickle_opcode_name(r->opcode);
 	char byte[8];
 	struct text hex = TEXT_OVER(byte);
@@ -83,13 +87,13 @@ static void sum_begin(struct sum_server *s, struct out *out, const struct moment
 	s->left = bytes_get_le32(s->length);
 	pickle_reader_init(&s->reader, s->left);
 	if (s->left > s->limit_bytes) {
-		struct event *e = sum_refused(out, now, "a length over the limit");
+		struct event *e = sum_refused(s, out, now, "a length over the limit");
 
 		event_uint(e, "length", s->left);
 		event_uint(e, "limit", s->limit_bytes);
 		out_abort(out, ERR_TOO_LONG);
 	} else if (s->left == 0) {
-		sum_refused(out, now, "an empty pickle");
+		sum_refused(s, out, now, "an empty pickle");
 		out_abort(out, ERR_PROTOCOL);
 	}
 }
@@ -106,9 +110,10 @@ static void sum_answer(const struct sum_server *s, struct out *out, const struct
 		bytes_put_le32(answer, (uint32_t)r->sum);
 		out_copy(out, bytes_of(answer, sizeof(answer)));
 		e = out_event(out, now, EVENT_INFO, "sum.done");
+		event_address(e, "peer", &s->from);
 		event_uint(e, "sum", (uint64_t)r->sum);
 	} else {
-		e = sum_refused(out, now, "a sum that four bytes cannot hold");
+		e = sum_refused(s, out, now, "a sum that four bytes cannot hold");
 		sum_event_wide(e, "sum", r->sum);
 	}
 	event_uint(e, "items", r->items);
@@ -136,11 +141,11 @@ static size_t sum_feed_pickle(struct sum_server *s, struct bytes in, struct out 
 
 	s->left -= (uint32_t)part.len;
 	if (read < 0) {
-		sum_refuse_pickle(&s->reader, out, now);
+		sum_refuse_pickle(s, out, now);
 	} else if (s->left == 0 && read == PICKLE_DONE) {
 		sum_answer(s, out, now);
 	} else if (s->left == 0) {
-		sum_refused(out, now, "a pickle without its end");
+		sum_refused(s, out, now, "a pickle without its end");
 		out_abort(out, ERR_PROTOCOL);
 	}
 	return part.len;
@@ -163,7 +168,7 @@ static void sum_eof(void *m, struct out *out, const struct moment *now)
 	const struct sum_server *s = m;
 
 	if (s->have > 0) {
-		struct event *e = sum_refused(out, now, "the client left early");
+		struct event *e = sum_refused(s, out, now, "the client left early");
 
 		if (s->have == SUM_LENGTH_BYTES)
 			event_uint(e, "left", s->left);
