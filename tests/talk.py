@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from support import SECONDS, free_port, wait_until
+from support import SECONDS, free_port, has_ipv6, wait_until
 
 MIB = 1 << 20
 
@@ -46,7 +46,8 @@ def listen(prise, *arguments, host="127.0.0.1", **more):
     """Starts `prise listen` on a free port and returns (process, port), once it listens."""
     port = free_port()
     process = prise.start("listen", f"{host}:{port}", *arguments, **more)
-    process.seen = read_until(process.stderr, f"listening on {host}:{port}\n".encode())
+    shown = {"*": "[::]" if has_ipv6() else "0.0.0.0"}.get(host, host)  # the last of them
+    process.seen = read_until(process.stderr, f"listening on {shown}:{port}\n".encode())
     return process, port
 
 

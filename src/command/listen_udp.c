@@ -9,6 +9,7 @@
 #include "command/say.h"
 #include "command/standard.h"
 #include "command/wire.h"
+#include "net/pktinfo.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,8 @@ struct udp_port {
 struct udp_sender {
 	struct report report;
 	struct udp_port *port;
+	size_t control_len; /* 0: the port has one address only */
+	_Alignas(struct cmsghdr) uint8_t control[PKTINFO_BYTES]; /* which of ours it asked */
 	uint64_t heard; /* the count of datagrams when it last sent one */
 };
 
@@ -86,7 +89,7 @@ static struct udp_sender *udp_place(struct udp *u)
 }
 
 static struct udp_sender *udp_find(struct udp *u, struct udp_port *port,
-				   const struct address *remote)
+				   const struct address *remote, const struct address *local)
 {
 	struct udp_sender *s;
 
@@ -94,17 +97,15 @@ static struct udp_sender *udp_find(struct udp *u, struct udp_port *port,
 		if (u->sender[i].port == port && address_equal(&u->sender[i].report.remote, remote))
 			return &u->sender[i];
 	s = udp_place(u);
-	*s = (struct udp_sender){.port = port,
-				 .report = listen_came(u->listening, remote, &port->bound)};
+	*s = (struct udp_sender){.port = port, .report = listen_came(u->listening, remote, local)};
 	report_open(&s->report);
 	return s;
 }
 
-static void udp_received(struct udp *u, struct udp_port *port, const struct address *remote,
-			 struct bytes b)
+static void udp_received(struct udp *u, struct udp_sender *s, struct bytes b)
 {
 	const struct command_common *common = &u->listening->call->common;
-	struct udp_sender *s = udp_find(u, port, remote);
+	const struct address *remote = &s->report.remote;
 	char who[ADDRESS_TEXT_BYTES];
 	struct text t = TEXT_OVER(who);
 
@@ -126,29 +127,53 @@ static void udp_received(struct udp *u, struct udp_port *port, const struct addr
 			 loop_now(u->listening->loop)->boot_ns + common->timeout_ms * MOMENT_MS);
 }
 
+/* False when there is none, or only ICMP's word on one that we sent. */
+static bool udp_receive_one(struct udp *u, struct udp_port *p)
+{
+	struct sockaddr_storage ss;
+	_Alignas(struct cmsghdr) uint8_t control[PKTINFO_BYTES];
+	struct iovec iov = {u->received, sizeof u->received};
+	struct msghdr message = {.msg_name = &ss,
+				 .msg_namelen = sizeof ss,
+				 .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = control,
+				 .msg_controllen = sizeof control};
+	struct address remote, local = p->bound;
+	struct udp_sender *s;
+	ssize_t n = recvmsg(p->fd, &message, MSG_DONTWAIT);
+
+	if (n < 0)
+		return false;
+	endpoint_from_sockaddr((struct sockaddr *)&ss, message.msg_namelen, &remote);
+	pktinfo_turn_round(&message, &local);
+	s = udp_find(u, p, &remote, &local);
+	s->control_len = message.msg_controllen;
+	memcpy(s->control, control, s->control_len);
+	udp_received(u, s, bytes_of(u->received, (size_t)n));
+	return true;
+}
+
 static void udp_receive(struct udp *u, struct udp_port *p)
 {
-	for (unsigned i = 0; i < UDP_BATCH && !outlet_is_busy(&u->out) && !u->out.broken; i++) {
-		struct sockaddr_storage ss;
-		socklen_t len = sizeof ss;
-		struct address remote;
-		ssize_t n = recvfrom(p->fd, u->received, sizeof u->received, MSG_DONTWAIT,
-				     (struct sockaddr *)&ss, &len);
-
-		if (n < 0)
-			return; /* none, or ICMP's word on one that we sent */
-		endpoint_from_sockaddr((struct sockaddr *)&ss, len, &remote);
-		udp_received(u, p, &remote, bytes_of(u->received, (size_t)n));
-	}
+	for (unsigned i = 0; i < UDP_BATCH && !outlet_is_busy(&u->out) && !u->out.broken; i++)
+		if (!udp_receive_one(u, p))
+			return;
 }
 
 /* False when there is no room for it now. */
 static bool udp_send(struct udp *u, const struct udp_sender *s, struct bytes b)
 {
 	struct sockaddr_storage ss;
-	socklen_t len = endpoint_to_sockaddr(&s->report.remote, &ss);
-	ssize_t n = sendto(s->port->fd, b.data, b.len, MSG_DONTWAIT | MSG_NOSIGNAL,
-			   (struct sockaddr *)&ss, len);
+	struct iovec iov = {(void *)(uintptr_t)b.data, b.len};
+	struct msghdr message = {.msg_name = &ss,
+				 .msg_namelen = endpoint_to_sockaddr(&s->report.remote, &ss),
+				 .msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = s->control_len ? (void *)(uintptr_t)s->control
+							       : NULL,
+				 .msg_controllen = s->control_len};
+	ssize_t n = sendmsg(s->port->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
 		return false;
@@ -222,8 +247,11 @@ int listen_udp(struct listening *l)
 	u->in.owner = u->out.owner = u;
 	inlet_begin(&u->in, l->loop);
 	outlet_begin(&u->out, l->loop);
-	for (unsigned i = 0; i < l->count; i++)
+	for (unsigned i = 0; i < l->count; i++) {
 		u->port[i] = (struct udp_port){.udp = u, .fd = l->fd[i], .bound = l->bound[i]};
+		if (address_is_any(&l->bound[i]))
+			pktinfo_ask(l->fd[i], l->bound[i].family);
+	}
 	udp_settle(u);
 	loop_run_until(l->loop, &l->woken);
 	for (unsigned i = 0; i < l->count; i++)

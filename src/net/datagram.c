@@ -2,15 +2,15 @@
  * request leave from the receive buffer itself; others are gathered in an arena that lives for the
  * batch.
  *
- * A socket bound to every address asks for the destination of each datagram (IP_PKTINFO, RFC 3542's
- * IPV6_PKTINFO) and answers from there; one bound to one address need not. */
+ * A socket bound to every address asks for the destination of each datagram (net/pktinfo.h) and
+ * answers from there; one bound to one address need not. */
 #include "net/datagram.h"
 
 #include "base/err.h"
 #include "net/endpoint.h"
+#include "net/pktinfo.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,13 +22,12 @@ enum {
 	DATAGRAM_ANSWERS = 64,
 	DATAGRAM_SEGMENTS = 128,
 	DATAGRAM_ARENA_BYTES = 65536,
-	DATAGRAM_CONTROL_BYTES = 64, /* one in6_pktinfo: CMSG_SPACE(20) */
 	DATAGRAM_TURNS = 8, /* batches before the loop's other descriptors have their turn */
 };
 
 struct datagram_place {
 	struct sockaddr_storage from;
-	_Alignas(struct cmsghdr) uint8_t control[DATAGRAM_CONTROL_BYTES];
+	_Alignas(struct cmsghdr) uint8_t control[PKTINFO_BYTES];
 };
 
 struct datagram_common {
@@ -173,31 +172,6 @@ static void datagram_answer(struct datagram *d, unsigned index, const struct add
 	}
 }
 
-/* The received PKTINFO names the interface the datagram came in by; an answer leaves by the routing
- * table, but for link-local addresses, which mean nothing without their interface. */
-static void datagram_turn_round(struct msghdr *message, struct address *local)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
-		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(c), sizeof info);
-			info.ipi_ifindex = 0;
-			info.ipi_spec_dst = info.ipi_addr;
-			memcpy(local->ip, &info.ipi_addr, 4);
-			memcpy(CMSG_DATA(c), &info, sizeof info);
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-			struct in6_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(c), sizeof info);
-			if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-				info.ipi6_ifindex = 0;
-			memcpy(local->ip, &info.ipi6_addr, 16);
-			memcpy(CMSG_DATA(c), &info, sizeof info);
-		}
-	}
-}
-
 /* The machine on one datagram; its answers are gathered. */
 static void datagram_handle(struct datagram *d, unsigned index)
 {
@@ -223,7 +197,7 @@ static void datagram_handle(struct datagram *d, unsigned index)
 		break;
 	}
 	if (d->pktinfo)
-		datagram_turn_round(request, &peer.local);
+		pktinfo_turn_round(request, &peer.local);
 	peer.seed[0] = d->seed += 0x9e3779b97f4a7c15u;
 	peer.seed[1] = ~d->seed;
 	if (d->plan.wire)
@@ -258,7 +232,7 @@ static void datagram_make_ready(struct datagram_common *common, bool pktinfo)
 			.msg_iov = &common->in_iov[i],
 			.msg_iovlen = 1,
 			.msg_control = pktinfo ? common->place[i].control : NULL,
-			.msg_controllen = pktinfo ? DATAGRAM_CONTROL_BYTES : 0,
+			.msg_controllen = pktinfo ? PKTINFO_BYTES : 0,
 		};
 	}
 }
@@ -295,7 +269,6 @@ int datagram_create(struct datagram **created, struct datagram_common *common,
 		    const struct datagram_plan *plan)
 {
 	struct datagram *d = calloc(1, sizeof *d + plan->machine->state_bytes);
-	int on = 1;
 
 	if (!d) {
 		close(plan->fd);
@@ -305,10 +278,8 @@ int datagram_create(struct datagram **created, struct datagram_common *common,
 	d->plan = *plan;
 	d->seed = loop_random(common->loop);
 	d->pktinfo = address_is_any(&plan->bound);
-	if (d->pktinfo && plan->bound.family == ADDRESS_V4)
-		setsockopt(plan->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
-	if (d->pktinfo && plan->bound.family == ADDRESS_V6)
-		setsockopt(plan->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
+	if (d->pktinfo)
+		pktinfo_ask(plan->fd, plan->bound.family);
 	d->registration = loop_add(common->loop, plan->fd, LOOP_READ, datagram_ready, d);
 	if (d->registration < 0) {
 		int err = (int)d->registration;

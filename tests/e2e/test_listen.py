@@ -227,6 +227,18 @@ def test_udp_keeps_senders_apart(prise):
         assert ports == [sock.getsockname()[1] for sock in (one, two, one)]
 
 
+def test_udp_answers_from_the_address_that_was_asked(prise):
+    server, port = listen(prise, "-u", host="*")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(SECONDS)
+        client.connect(("127.0.0.2", port))  # hears nobody else
+        client.send(b"hello\n")
+        assert read_until(server.stdout, b"\n") == b"hello\n"
+        server.stdin.write(b"from there\n")
+        server.stdin.flush()
+        assert client.recv(100) == b"from there\n"
+
+
 def test_udp_with_third_parties(prise, peer):
     server, port = listen(prise, "-u", "-k")
     clients = [peer("nc", "-u", "127.0.0.1", port), peer("ncat", "-u", "127.0.0.1", port),
