@@ -45,6 +45,7 @@ class Claim:
     bound: float
     most: float = 0           # ours itself is to be at most this; 0: no matter
     often: int = 1            # times PAIRS: where a few hundredths decide
+    limit: typing.Callable = None  # () -> Spec: the barest program, when the reach is missed
     calls: typing.Callable = None         # Spec -> {system call: times a unit}
     instructions: typing.Callable = None  # Spec -> user instructions a unit
 
