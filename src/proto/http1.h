@@ -62,10 +62,11 @@ struct http1_limits {
 
 /* Looks for a whole head at the front of `in`. Returns its bytes (> 0, also in head->bytes), 0 when
  * it is not whole yet (offer the same bytes again with more behind), or ERR_PROTOCOL with `refusal`
- * filled in, as soon as that is certain. `*seen` is the caller's, 0 before a message: how far was
- * looked already, so that a head that comes byte by byte costs no more than its length.
- * `limits` may be NULL. `method` is that of the request that a response answers (its body depends
- * on HEAD and CONNECT); empty for none, and not looked at for a request. */
+ * filled in, as soon as a line shows it. `*seen` is the caller's, 0 before a message and then kept
+ * for the next call: what was looked at already, so that a head that comes byte by byte costs no
+ * more than its length. `limits` may be NULL. `method` is that of the request that a response
+ * answers (its body depends on HEAD and CONNECT); empty for none, and not looked at for a request.
+ */
 int64_t http1_parse(struct http1_head *head, enum http1_side side, struct bytes in, size_t *seen,
 		    struct bytes method, const struct http1_limits *limits,
 		    struct http1_refusal *refusal);
@@ -76,6 +77,10 @@ const struct http1_field *http1_find(const struct http1_head *head, const char *
 /* The next after `field` (NULL: the first) with that name. */
 const struct http1_field *http1_next(const struct http1_head *head, const struct http1_field *field,
 				     const char *name);
+
+/* Takes the next comma-separated member off the front of `*list` (a field's value), without white
+ * space at its ends; commas in quoted strings do not count. False when there is none left. */
+bool http1_next_member(struct bytes *list, struct bytes *member);
 
 /* Whether one of the comma-separated members of the fields called `name` is `token` (any case,
  * parameters after a `;` left aside). */
@@ -110,8 +115,11 @@ bool http1_put_request(struct text *t, struct bytes method, struct bytes target,
 bool http1_put_status(struct text *t, unsigned status, unsigned minor);
 bool http1_put_field(struct text *t, const char *name, struct bytes value);
 bool http1_put_field_uint(struct text *t, const char *name, uint64_t value);
-void http1_put_end(struct text *t);                   /* the empty line */
-void http1_put_chunk(struct text *t, uint64_t bytes); /* the line before a chunk; 0: the end */
+void http1_put_end(struct text *t); /* the empty line */
+
+/* The line before a chunk, behind which its bytes and a CRLF go; 0: the last line and the empty one
+ * after it. */
+void http1_put_chunk(struct text *t, uint64_t bytes);
 
 /* "Not Found" for 404; "" for one that has no name. */
 const char *http1_reason(unsigned status);

@@ -117,7 +117,7 @@ def write(folder, paths):
             os.makedirs(target, exist_ok=True)
             if len(case.input) > SEED_MOST_BYTES:
                 continue
-            name = f"{os.path.basename(path).split('.')[0]}-{case.line}"
+            name = f"{os.path.basename(path).removesuffix('.txt')}-{case.line}"
             with open(os.path.join(target, name), "wb") as seed:
                 seed.write(case.input)
             print(f"{case.machine}/{name}")
@@ -184,4 +184,5 @@ def main():
         sys.exit(__doc__)
 
 
-main()
+if __name__ == "__main__":
+    main()
