@@ -164,25 +164,6 @@ void event_put_json_string(struct text *t, struct bytes b)
 	text_put_byte(t, '"');
 }
 
-static void put_base64(struct text *t, struct bytes b)
-{
-	static const char digit[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	while (b.len > 0) {
-		struct bytes three = bytes_first(b, 3);
-		uint32_t bits = 0;
-		char four[] = "====";
-
-		for (size_t i = 0; i < 3; i++)
-			bits = bits << 8 | (i < three.len ? three.data[i] : 0u);
-		for (size_t i = 0; i <= three.len; i++)
-			four[i] = digit[bits >> (18 - 6 * i) & 0x3f];
-		text_put(t, bytes_of(four, 4));
-		b = bytes_after(b, three.len);
-	}
-}
-
 /* printf(3) asks the locale for the decimal point; JSON has one of its own. */
 static void put_with_point(struct text *t, const char *digits)
 {
@@ -253,7 +234,7 @@ static void put_json_field(struct text *t, const struct event *e, const struct e
 			break;
 		put_json_name(t, f->name, "_b64");
 		text_put_byte(t, '"');
-		put_base64(t, b);
+		text_put_base64(t, b);
 		text_put_byte(t, '"');
 		break;
 	case EVENT_BOOL:

@@ -12,7 +12,7 @@
 
 enum event_level { EVENT_DEBUG, EVENT_INFO, EVENT_NOTICE, EVENT_WARNING, EVENT_ERROR };
 
-enum { EVENT_FIELDS = 12, EVENT_TEXT_BYTES = 1536 };
+enum { EVENT_FIELDS = 16, EVENT_TEXT_BYTES = 1536 };
 
 /* Room for the JSON of any event: text all escaped, and once more in base64. */
 enum { EVENT_JSON_BYTES = 16384 };

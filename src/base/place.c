@@ -36,6 +36,24 @@ int place_config(struct text *path)
 	return place_find(path, "XDG_CONFIG_HOME", "/etc/prise", ".config");
 }
 
+int place_control(struct text *path)
+{
+	const char *state = getenv("XDG_STATE_HOME"), *runtime = getenv("XDG_RUNTIME_DIR");
+	int err;
+
+	if (geteuid() == 0 && !(state && state[0] == '/')) {
+		text_put_string(path, "/run/prise/ctl");
+		return path->cut ? ERR_TOO_LONG : 0;
+	}
+	if (runtime && runtime[0] == '/') {
+		text_printf(path, "%s/prise/ctl", runtime);
+		return path->cut ? ERR_TOO_LONG : 0;
+	}
+	err = place_state(path);
+	text_put_string(path, "/ctl");
+	return err || !path->cut ? err : ERR_TOO_LONG;
+}
+
 int place_make(const char *path)
 {
 	char part[PLACE_BYTES];

@@ -234,6 +234,25 @@ size_t text_columns(struct bytes b)
 	return columns;
 }
 
+void text_put_base64(struct text *t, struct bytes b)
+{
+	static const char digit[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	while (b.len > 0) {
+		struct bytes three = bytes_first(b, 3);
+		uint32_t bits = 0;
+		char four[] = "====";
+
+		for (size_t i = 0; i < 3; i++)
+			bits = bits << 8 | (i < three.len ? three.data[i] : 0u);
+		for (size_t i = 0; i <= three.len; i++)
+			four[i] = digit[bits >> (18 - 6 * i) & 0x3f];
+		text_put(t, bytes_of(four, 4));
+		b = bytes_after(b, three.len);
+	}
+}
+
 void text_put_padded(struct text *t, const char *s, size_t columns)
 {
 	size_t taken = text_columns(bytes_of_string(s));

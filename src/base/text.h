@@ -40,6 +40,9 @@ size_t text_columns(struct bytes b);
 /* Puts `s` and then spaces, up to `columns` columns; a longer `s` is put whole. */
 void text_put_padded(struct text *t, const char *s, size_t columns);
 
+/* Puts `b` in base64 (RFC 4648), with its padding. */
+void text_put_base64(struct text *t, struct bytes b);
+
 /* How many bytes at the end of `b` begin a UTF-8 sequence that is valid so far and lacks its rest:
  * 0 to 3. Anything that can no longer become valid counts as complete (0). RFC 3629. */
 size_t text_utf8_incomplete_tail(struct bytes b);
