@@ -2,6 +2,8 @@
  * proto/machine.h; where it finds one broken it says so in `fault` and stops. */
 #include "driver.h"
 
+#include "furnish.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -202,6 +204,7 @@ static void offer(struct driver *d)
 	if (d->machine->feed)
 		taken = d->machine->feed(d->state, bytes_of(in, len), &d->out, &d->now);
 	gather(d, len);
+	d->paused = d->out.pause;
 	if (taken > len) {
 		d->fault = "took more than it was fed";
 		return;
@@ -239,6 +242,12 @@ static bool drain(struct driver *d)
 	return tight;
 }
 
+/* A paused machine's input waits, and so does what comes behind it. */
+static bool holds_back(const struct driver *d)
+{
+	return d->paused && d->untaken_len > 0;
+}
+
 /* Drains until the machine stops for lack of input only, then holds it to its hold_bytes. */
 static void settle(struct driver *d)
 {
@@ -249,9 +258,13 @@ static void settle(struct driver *d)
 		if (++rounds == ROUNDS_MOST)
 			d->fault = "never has enough room";
 	}
-	if (d->untaken_len > d->machine->hold_bytes && !over(d)) {
+	if (d->untaken_len > d->machine->hold_bytes && !d->paused && !over(d)) {
 		d->ended = true;
 		d->why = ERR_TOO_LONG;
+	}
+	if (d->eof_waits && !holds_back(d)) {
+		d->eof_waits = false;
+		driver_eof(d);
 	}
 }
 
@@ -259,6 +272,7 @@ void driver_open(struct driver *d)
 {
 	struct peer *peer = (struct peer *)copy_of(&d->peer, sizeof d->peer);
 	d->opened = true;
+	furnish(d->machine, d->settings);
 	out_reset(&d->out, d->room_bytes);
 	if (d->machine->open)
 		d->machine->open(d->state, peer, &d->out, &d->now);
@@ -280,6 +294,8 @@ void driver_feed(struct driver *d, struct bytes in)
 		memcpy(d->untaken + d->untaken_len, in.data, n);
 		d->untaken_len += n;
 		in = bytes_after(in, n);
+		if (holds_back(d) && d->untaken_len > n)
+			continue;
 		offer(d);
 		settle(d);
 	}
@@ -289,6 +305,10 @@ void driver_eof(struct driver *d)
 {
 	if (over(d))
 		return;
+	if (holds_back(d)) {
+		d->eof_waits = true;
+		return;
+	}
 	out_reset(&d->out, d->room_bytes);
 	if (d->machine->eof)
 		d->machine->eof(d->state, &d->out, &d->now);

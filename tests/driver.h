@@ -34,6 +34,7 @@ struct driver {
 	int why;              /* 0, or the ERR_ it ended with */
 	uint64_t deadline_ns; /* MOMENT_NEVER: none */
 	bool wants_room;      /* it stopped for lack of room: `room` is due */
+	bool paused;          /* its last feed called out_pause */
 	const char *fault;    /* the rule of machine.h that the machine broke, or NULL; static */
 
 	/* What it did since driver_forget; the driver's memory. Bytes put before an abort stay: the
@@ -54,7 +55,7 @@ struct driver {
 	size_t kept_count;
 	uint8_t *untaken;
 	size_t untaken_len;
-	bool opened;
+	bool opened, eof_waits;
 	struct out out;
 };
 

@@ -15,6 +15,7 @@ void out_reset(struct out *out, size_t room)
 	out->room = room;
 	out->tight = false;
 	out->more = false;
+	out->pause = false;
 	out->end = false;
 	out->abort_why = 0;
 	out->deadline_set = false;
@@ -49,6 +50,11 @@ size_t out_room(const struct out *out)
 void out_more(struct out *out)
 {
 	out->more = true;
+}
+
+void out_pause(struct out *out)
+{
+	out->pause = true;
 }
 
 static void shrink_room(struct out *out, size_t len)
@@ -165,12 +171,19 @@ bool out_tell(struct out *out, uint64_t to, const struct message *message)
 	if (out->tells == OUT_TELLS || body.len > OUT_COPY_BYTES - out->copied)
 		return refuse(out);
 	tell = &out->tell[out->tells++];
-	tell->to = to;
-	tell->message = *message;
+	*tell = (struct out_tell){.to = to, .message = *message};
 	tell->message.body = bytes_of(out->copy + out->copied, body.len);
 	if (body.len > 0)
 		memcpy(out->copy + out->copied, body.data, body.len);
 	out->copied += body.len;
+	return true;
+}
+
+bool out_tell_borrow(struct out *out, uint64_t to, const struct message *message)
+{
+	if (out->tells == OUT_TELLS)
+		return refuse(out);
+	out->tell[out->tells++] = (struct out_tell){.to = to, .message = *message, .borrowed = true};
 	return true;
 }
 

@@ -34,7 +34,8 @@ struct out_segment {
 
 struct out_tell {
 	uint64_t to;
-	struct message message; /* body lies in the out's copy space */
+	struct message message; /* body lies in the out's copy space, unless: */
+	bool borrowed;
 };
 
 struct out {
@@ -43,6 +44,7 @@ struct out {
 	size_t room; /* see out_room; shrinks with what is put */
 	bool tight;  /* an out_fits was false or an effect was refused */
 	bool more;   /* out_more was called */
+	bool pause;  /* out_pause was called */
 	bool end;
 	int abort_why; /* ERR_, or 0 */
 	bool deadline_set;
@@ -70,6 +72,11 @@ size_t out_room(const struct out *out);
 /* There is more to say: `room` is to be called once output has drained. */
 void out_more(struct out *out);
 
+/* In `feed`: what is left untaken waits for something else than input, a message say. It is not fed
+ * again, and no more is read nor the peer's end told, until `room`, which the machine asks for with
+ * out_more once it has what it waited for. */
+void out_pause(struct out *out);
+
 /* Bytes to send, in order. False when they do not fit: nothing of them was taken.
  * static: live as long as the program. borrow: valid until the verb returns to the holder (the
  * bytes just fed, the machine's own state). copy: taken now. */
@@ -82,8 +89,8 @@ bool out_printf(struct out *out, const char *format, ...) __attribute__((format(
  * follows. */
 bool out_flush(struct out *out);
 
-/* `len` bytes of a file from `offset`; `handle` is the holder's descriptor, open until all is sent.
- */
+/* `len` bytes of a file from `offset`; `handle` is the holder's descriptor, open until the verb
+ * returns to the holder. */
 bool out_file(struct out *out, int handle, uint64_t offset, uint64_t len);
 
 /* An empty datagram; only in `datagram`. */
@@ -103,6 +110,11 @@ void out_deadline(struct out *out, uint64_t boot_ns);
 /* A message to a machine by id, to OUT_HUB or to OUT_OWNER; body copied. False when it does not
  * fit. */
 bool out_tell(struct out *out, uint64_t to, const struct message *message);
+
+/* To OUT_OWNER or OUT_HUB; the body is valid until the verb returns to the holder, who hands the
+ * message over at once, ahead of all that were told before and not borrowed. False when it does not
+ * fit. */
+bool out_tell_borrow(struct out *out, uint64_t to, const struct message *message);
 
 /* An event to fill in with event_text and its like, initialised; never NULL: when there is no
  * place, one that goes nowhere but is counted as dropped by the holder (out->tight). */

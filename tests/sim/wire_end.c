@@ -263,7 +263,7 @@ static bool feed(struct wire_end *e)
 		e->machine->room(e->state, fresh(e), &now);
 		again |= apply(e);
 	}
-	if (!again && !e->ended && taken == 0 && len > e->machine->hold_bytes)
+	if (!again && !e->w->out.pause && !e->ended && taken == 0 && len > e->machine->hold_bytes)
 		close_end(e, ERR_TOO_LONG);
 	return e->in.len > 0 && (again || taken > 0);
 }
