@@ -50,6 +50,17 @@ class Claim:
     instructions: typing.Callable = None  # Spec -> user instructions a unit
 
 
+@dataclasses.dataclass
+class Absolute:
+    """A row without a peer: a number that is to be reached in itself."""
+    what: str
+    unit: str                 # as Claim's, or share of a core
+    ours: typing.Callable
+    measure: typing.Callable  # Spec -> number
+    sign: str
+    bound: float
+
+
 def program(name):
     """One of bench/'s own programs."""
     path = f"{BUILD}/bench/{name}"

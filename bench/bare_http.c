@@ -1,0 +1,97 @@
+/* The limit for HTTP over TCP: level-triggered epoll, accept4 until there is nobody left, one recv
+ * a request, which is not looked at, and one send of an answer that was made at the start: the head
+ * that prise gives, and 1 KiB. A send that the peer's window cuts short waits for it: no client of
+ * the benchmarks does that to it. */
+#include "bare.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+enum { EVENTS = 256, BUFFER_BYTES = 65536, CONTENT_BYTES = 1024 };
+
+static char buffer[BUFFER_BYTES], answer[512 + CONTENT_BYTES];
+static size_t answer_len;
+
+static void make_answer(void)
+{
+	answer_len = (size_t)sprintf(answer,
+				     "HTTP/1.1 200 OK\r\nServer: prise\r\n"
+				     "Date: Tue, 22 Feb 1982 17:37:43 GMT\r\n"
+				     "Content-Type: application/octet-stream\r\n"
+				     "Last-Modified: Tue, 22 Feb 1982 17:37:43 GMT\r\n"
+				     "ETag: \"123456-400-6b02352316e4c666\"\r\n"
+				     "Accept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n",
+				     CONTENT_BYTES);
+	memset(answer + answer_len, 'x', CONTENT_BYTES);
+	answer_len += CONTENT_BYTES;
+}
+
+static void accept_all(int epoll_fd, int listener)
+{
+	int one = 1, fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+	}
+}
+
+static int send_rest(int fd, size_t sent)
+{
+	struct pollfd writable = {fd, POLLOUT, 0};
+
+	while (sent < answer_len) {
+		ssize_t n = send(fd, answer + sent, answer_len - sent, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			poll(&writable, 1, -1);
+		else
+			return -1;
+	}
+	return 0;
+}
+
+static void serve(int fd)
+{
+	ssize_t n = recv(fd, buffer, sizeof buffer, 0), sent;
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0) {
+		sent = send(fd, answer, answer_len, MSG_NOSIGNAL);
+		if (sent == (ssize_t)answer_len || send_rest(fd, sent < 0 ? 0 : (size_t)sent) == 0)
+			return;
+	}
+	close(fd);
+}
+
+int main(int argc, char **argv)
+{
+	struct epoll_event event[EVENTS] = {{.events = EPOLLIN}};
+	int listener, epoll_fd;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: bare_http PORT\n");
+		return 2;
+	}
+	bare_raise_descriptors();
+	make_answer();
+	listener = bare_listen(argv[1], SOCK_STREAM, SOCK_NONBLOCK);
+	epoll_fd = bare_check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	event[0].data.fd = listener;
+	bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event[0]), "epoll_ctl");
+	for (;;) {
+		int count = epoll_wait(epoll_fd, event, EVENTS, -1);
+
+		for (int i = 0; i < count; i++) {
+			if (event[i].data.fd == listener)
+				accept_all(epoll_fd, listener);
+			else
+				serve(event[i].data.fd);
+		}
+	}
+}
