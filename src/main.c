@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -19,6 +20,24 @@ static void keep_standard_descriptors(void)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
 		    open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) < 0)
 			_exit(err_exit(ERR_SYSTEM));
+}
+
+/* Whoever closed the pipe that we print to has seen enough, as with `| head`. Commands whose end
+ * needs more care ignore the signal and find out by the error. */
+static void nobody_reads(int signal_number)
+{
+	_exit(0);
+}
+
+/* A command that does not exist has no options; how it is to be told is seen all the same. */
+static int unknown(const char *name, int argc, char **argv)
+{
+	struct command_common common = {0};
+
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+		common.json = common.json || strcmp(argv[i], "--json") == 0;
+	say_begin(NULL, &common);
+	return help_unknown(name);
 }
 
 static int run(const struct command_row *row, int argc, char **argv)
@@ -46,6 +65,8 @@ int main(int argc, char **argv)
 	const struct command_row *row;
 
 	keep_standard_descriptors();
+	if (signal(SIGPIPE, SIG_IGN) == SIG_DFL)
+		signal(SIGPIPE, nobody_reads);
 	language_begin();
 	if (argc < 2) {
 		help_print(stderr);
@@ -60,5 +81,6 @@ int main(int argc, char **argv)
 		return say_end(0);
 	}
 	row = command_find(argv[1]);
-	return say_end(row == NULL ? help_unknown(argv[1]) : run(row, argc - 2, argv + 2));
+	return say_end(row == NULL ? unknown(argv[1], argc - 2, argv + 2)
+				   : run(row, argc - 2, argv + 2));
 }

@@ -16,11 +16,17 @@ const struct option arguments_common[] = {
 	{"ipv6", '6', OPTION_FLAG, .offset = COMMON(v6), .help = N_("IPv6 only")},
 	{"udp", 'u', OPTION_FLAG, .offset = COMMON(udp), .help = N_("UDP instead of TCP")},
 	{"timeout", 't', OPTION_DURATION, N_("DUR"), COMMON(timeout_ms),
-	 .help = N_("give up after DUR (500ms, 2s, 1m)")},
+	 .help = N_("give up after DUR (500ms, 2s, 1m); 0: as without -t")},
+	{"tls", 0, OPTION_FLAG, .offset = COMMON(tls),
+	 .help = N_("speak TLS; the server's key is remembered when it is first seen")},
+	{"pin", 0, OPTION_TEXT, N_("FINGERPRINT"), COMMON(pin),
+	 .help = N_("with --tls: the server must have this key (SHA256:...)")},
 	{"quiet", 'q', OPTION_FLAG, .offset = COMMON(quiet),
 	 .help = N_("say only what was asked for")},
 	{"verbose", 'v', OPTION_FLAG, .offset = COMMON(verbose),
 	 .help = N_("show what happens, and every byte on the wire, on stderr")},
+	{"no-publish", 0, OPTION_FLAG, .offset = COMMON(no_publish),
+	 .help = N_("do not show what happens on the daemon's dashboard")},
 	{"json", 0, OPTION_FLAG, .offset = COMMON(json),
 	 .help = N_("one JSON object a line on stdout")},
 	{"help", 'h', OPTION_FLAG, .offset = COMMON(help), .help = N_("show this help")},
@@ -32,14 +38,27 @@ bool arguments_takes(const struct command *command, const struct option *row)
 	switch (row->offset) {
 	case COMMON(v4):
 	case COMMON(v6):
+		return (command->takes & (COMMAND_TAKES_FAMILY | COMMAND_TAKES_ONE_FAMILY)) != 0;
+	case COMMON(no_publish):
 		return (command->takes & COMMAND_TAKES_FAMILY) != 0;
 	case COMMON(udp):
 		return (command->takes & COMMAND_TAKES_UDP) != 0;
+	case COMMON(tls):
+	case COMMON(pin):
+		return (command->takes & COMMAND_TAKES_TLS) != 0;
 	case COMMON(timeout_ms):
 		return (command->takes & COMMAND_TAKES_TIMEOUT) != 0;
 	default:
 		return true;
 	}
+}
+
+const char *arguments_help(const struct command *command, const struct option *row)
+{
+	bool speaks = command->takes & (COMMAND_TAKES_FAMILY | COMMAND_TAKES_ONE_FAMILY);
+
+	return row->offset == COMMON(verbose) && !speaks ? N_("say more of what happens, on stderr")
+							 : row->help;
 }
 
 /* A row and the struct its offset is in. */
@@ -131,6 +150,16 @@ static void put_bounds(struct text *t, const struct option *row)
 		text_printf(t, _(", %llu%s or more"), (unsigned long long)row->least, unit);
 }
 
+static int missing_value(struct found found, const char *word)
+{
+	char advice[512];
+
+	snprintf(advice, sizeof(advice), _("%s %s: %s"), word, _(found.row->argument),
+		 _(option_expects(found.row)));
+	say_usage(advice, _("%s lacks its value"), word);
+	return ERR_USAGE;
+}
+
 static int set(const struct command_call *call, struct found found, const char *word,
 	       const char *value)
 {
@@ -140,6 +169,8 @@ static int set(const struct command_call *call, struct found found, const char *
 
 	if (err == 0)
 		return 0;
+	if (value != NULL && value[0] == '\0')
+		return missing_value(found, word);
 	text_printf(&t, _("%s with %s"), word, _(option_expects(found.row)));
 	put_bounds(&t, found.row);
 	if (err == ERR_FULL)
@@ -148,16 +179,6 @@ static int set(const struct command_call *call, struct found found, const char *
 		say_usage(advice, _("%s %s is out of range"), word, value);
 	else
 		say_usage(advice, _("%s %s is not understood"), word, value);
-	return ERR_USAGE;
-}
-
-static int missing_value(struct found found, const char *word)
-{
-	char advice[512];
-
-	snprintf(advice, sizeof(advice), _("%s %s: %s"), word, _(found.row->argument),
-		 _(option_expects(found.row)));
-	say_usage(advice, _("%s lacks its value"), word);
 	return ERR_USAGE;
 }
 
@@ -216,14 +237,14 @@ static int take_letters(struct command_call *call, struct words *words)
 	return 0;
 }
 
-/* `-12` and `-1.5` are numbers; `-4` and `-6` alone are options wherever a command takes them. */
+/* `-12` and `-1.5` are numbers; `-4` and `-6` alone are options, which a command may not take. */
 static bool looks_negative(struct command_call *call, const char *word)
 {
 	size_t digits = strspn(word + 1, "0123456789.");
 
 	if (digits == 0 || word[1 + digits] != '\0')
 		return false;
-	return digits > 1 || !is_meant(call, find_letter(call, word[1]));
+	return digits > 1 || find_letter(call, word[1]).row == NULL;
 }
 
 static int refuse_negative(const struct command_call *call, const char *word)

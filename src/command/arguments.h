@@ -11,6 +11,9 @@
 /* The common options, over struct command_common. */
 extern const struct option arguments_common[];
 
+/* Its help for `command`, N_(): only those that talk to peers have a wire to show. */
+const char *arguments_help(const struct command *command, const struct option *row);
+
 /* Whether `command` takes this row of arguments_common. */
 bool arguments_takes(const struct command *command, const struct option *row);
 

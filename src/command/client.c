@@ -1,7 +1,8 @@
 /* The clients' common part. One loop, one work thread for the name, one pump with one connection.
  */
-#include "command/client.h"
+#include "command/client_parts.h"
 
+#include "command/publish.h"
 #include "command/say.h"
 #include "command/wire.h"
 
@@ -12,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENT_DIAL_MS = 10000, CLIENT_ASK_MS = 6000, CLIENT_DATAGRAM_BYTES = 65536 };
+enum { CLIENT_ASK_MS = 6000, CLIENT_DATAGRAM_BYTES = 65536, CLIENT_PORT_FREE = 1024 };
 
 uint64_t client_timeout_ms(const struct client *client, uint64_t fallback_ms)
 {
@@ -28,6 +29,20 @@ enum name_families client_families(const struct command_call *call)
 	return call->common.v4 ? NAME_V4_ONLY : NAME_V6_ONLY;
 }
 
+/* Why `host` (or the two words `host` and `port`) is no peer. Returns the exit code. */
+static int client_say_no_peer(const char *host, const char *port, int err)
+{
+	const char *colon = strrchr(host, ':');
+	const char *advice = _("a number from 1 to 65535, or a name from `prise services`");
+
+	if (err == ERR_NO_NAME && (port || colon))
+		return say_usage(advice, _("there is no service %s"), port ? port : colon + 1);
+	if (port)
+		return say_usage(advice, _("'%s' is no port: %s"), port, _(err_text(err)));
+	return say_usage(_("HOST:PORT, [V6]:PORT, :PORT, or unix:/PATH"),
+			 _("'%s' is no address of a peer: %s"), host, _(err_text(err)));
+}
+
 static int client_parse(struct client *c, uint16_t default_port, bool two_words, int *taken)
 {
 	const struct command_call *call = c->call;
@@ -37,21 +52,16 @@ static int client_parse(struct client *c, uint16_t default_port, bool two_words,
 
 	if (!host)
 		return say_usage(_("the peer as HOST:PORT"), _("whom to talk to is missing"));
-	if (two_words && call->argc > 1) {
-		*taken = 2;
+	if (two_words && call->argc > 2)
+		return say_usage(_("the peer as HOST:PORT"), _("'%s' is one argument too many"),
+				 call->argv[2]);
+	*taken = two_words && call->argc > 1 ? 2 : 1;
+	if (*taken == 2)
 		err = endpoint_parse_peer_words(host, call->argv[1], call->common.udp, &c->to);
-		if (err)
-			return say_usage(
-				_("a number from 1 to 65535, or a name from `prise services`"),
-				_("'%s' is no port: %s"), call->argv[1], _(err_text(err)));
-	} else {
-		*taken = 1;
+	else
 		err = endpoint_parse_peer(host, default_port, call->common.udp, &c->to);
-		if (err)
-			return say_usage(_("HOST:PORT, [V6]:PORT, :PORT, or unix:/PATH"),
-					 _("'%s' is no address of a peer: %s"), host,
-					 _(err_text(err)));
-	}
+	if (err)
+		return client_say_no_peer(host, *taken == 2 ? call->argv[1] : NULL, err);
 	endpoint_put(&where, &c->to);
 	return 0;
 }
@@ -62,7 +72,9 @@ int client_open(struct client *c, const struct command_call *call, uint16_t defa
 	int code, err;
 
 	*c = (struct client){.call = call};
-	code = client_parse(c, default_port, two_words, taken);
+	code = client_check_tls(&call->common);
+	if (!code)
+		code = client_parse(c, default_port, two_words, taken);
 	if (code)
 		return code;
 	c->families = client_families(call);
@@ -82,6 +94,7 @@ int client_open(struct client *c, const struct command_call *call, uint16_t defa
 void client_close(struct client *c)
 {
 	pump_destroy(c->pump);
+	trust_close(&c->trust);
 	pump_common_destroy(c->pumps);
 	if (c->work)
 		work_destroy(c->work);
@@ -113,6 +126,7 @@ static void client_event(void *owner, struct event *e)
 	e->service = c->call->command->name;
 	if (c->talk->noted)
 		c->talk->noted(c->talk->owner, e);
+	publish_event(c->call, e);
 	if (c->call->common.json)
 		say_event(e);
 	else if (c->talk->event)
@@ -173,6 +187,23 @@ static bool client_reached(struct client *c, const struct dial_result *result)
 	return true;
 }
 
+/* The conversation begins: its machine is open. */
+static void client_begin(struct client *c)
+{
+	if (!c->done && c->talk->connected)
+		c->talk->connected(c->talk->owner, c);
+}
+
+static void client_secured(void *owner, const struct conn *conn)
+{
+	struct client *c = owner;
+
+	c->securing = false;
+	c->id = conn_id(conn);
+	trust_keep(&c->trust);
+	client_begin(c);
+}
+
 static void client_dialled(void *owner, const struct dial_result *result)
 {
 	struct client *c = owner;
@@ -180,22 +211,25 @@ static void client_dialled(void *owner, const struct dial_result *result)
 
 	if (!client_reached(c, result))
 		return;
+	c->securing = c->trust.context != NULL;
 	id = pump_attach(c->pump, result->fd, &result->remote, &result->local);
 	if (id < 0) {
 		client_stop(c, (int)id);
 		return;
 	}
 	c->id = (uint64_t)id;
-	if (!c->done && c->talk->connected)
-		c->talk->connected(c->talk->owner, c);
+	if (!c->trust.context)
+		client_begin(c);
 	pump_deliver(c->pumps);
 }
 
+/* A server that stays although all is said has answered in time. */
 static void client_out_of_time(struct wheel_timer *timer, void *context)
 {
 	struct client *c = (struct client *)((char *)timer - offsetof(struct client, timer));
+	bool over = c->connected && c->pump && pump_lingers(c->pump, c->id);
 
-	client_stop(c, ERR_TIMEOUT);
+	client_stop(c, over ? 0 : ERR_TIMEOUT);
 }
 
 void client_await(struct client *c, uint64_t ms)
@@ -209,8 +243,10 @@ void client_await(struct client *c, uint64_t ms)
 
 static int client_make_pump(struct client *c, const struct client_talk *talk)
 {
-	struct pump_owner calls = {
-		.event = client_event, .told = client_told, .closed = client_closed};
+	struct pump_owner calls = {.event = client_event,
+				   .told = client_told,
+				   .closed = client_closed,
+				   .secured = client_secured};
 	struct pump_plan plan = {
 		.machine = talk->machine,
 		.settings = talk->settings,
@@ -222,10 +258,17 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 		.owner = c,
 	};
 
+	int err;
+
 	if (c->call->common.verbose || talk->heard)
 		calls.wire = client_wire;
 	pump_destroy(c->pump);
 	c->pump = NULL;
+	err = client_open_trust(c, talk->tls);
+	if (err)
+		return err;
+	plan.tls = c->trust.context;
+	plan.tls_name = c->tls_name;
 	return pump_create(&c->pump, c->pumps, &plan);
 }
 
@@ -248,7 +291,7 @@ static int client_run(struct client *c, uint64_t dial_ms,
 	};
 	int err;
 
-	c->done = c->connected = false;
+	c->done = c->connected = c->securing = false;
 	c->err = 0;
 	err = dial_start(c->loop, c->work, &plan, reached, c, &c->dial);
 	if (err)
@@ -452,20 +495,22 @@ static bool client_is_mine(const struct address *a)
 static bool client_loopback_listens(const struct client *c)
 {
 	static const uint8_t loopback_v4[4] = {127, 0, 0, 1};
-	struct address a;
+	struct address asked, a = {0};
 	struct sockaddr_storage ss;
 	socklen_t len;
 	bool listens;
 	int fd;
 
-	if (address_parse_ip(bytes_of_string(c->to.host), &a) < 0 || address_is_loopback(&a) ||
-	    address_is_any(&a) || !client_is_mine(&a))
+	if (address_parse_ip(bytes_of_string(c->to.host), &asked) < 0 || address_is_any(&asked) ||
+	    !(address_is_loopback(&asked) || client_is_mine(&asked)))
 		return false;
-	memset(a.ip, 0, sizeof a.ip);
+	a.family = asked.family;
 	if (a.family == ADDRESS_V4)
 		memcpy(a.ip, loopback_v4, sizeof loopback_v4);
 	else
 		a.ip[15] = 1;
+	if (address_equal_ip(&a, &asked)) /* 127.0.0.2 is loopback too */
+		return false;
 	a.port = c->to.port;
 	len = endpoint_to_sockaddr(&a, &ss);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -476,6 +521,43 @@ static bool client_loopback_listens(const struct client *c)
 	return listens;
 }
 
+static bool client_has_source(const struct client *c)
+{
+	return c->source.family != ADDRESS_NONE && !address_is_any(&c->source);
+}
+
+/* No address of the peer's family: here, or in --source. */
+static int client_say_no_family(const struct client *c)
+{
+	char text[sizeof c->where + 128];
+	const struct command_common *common = &c->call->common;
+
+	if (client_has_source(c)) {
+		snprintf(text, sizeof text, _("%s is of another family than the address you chose"),
+			 c->where);
+		return say_told(c->where, ERR_NO_FAMILY, text,
+				_("an IPv4 address for an IPv4 peer, an IPv6 address for an IPv6 "
+				  "one"));
+	}
+	return say_error_try(
+		SAY_CONNECT, c->where, ERR_NO_FAMILY,
+		common->v4 || common->v6
+			? NULL
+			: _("`ip address`, which shows the addresses this machine has"));
+}
+
+/* Before the peer was reached, and of causes that are our own command line's. */
+static const char *client_own_advice(const struct client *c, int err)
+{
+	if (c->connected || err != ERR_PERMISSION)
+		return NULL;
+	if (c->to.unix_path)
+		return _("`ls -l` on the path, to see who may use it");
+	if (c->source.port && c->source.port < CLIENT_PORT_FREE)
+		return _("a port from 1024 up behind --source, or as root");
+	return NULL;
+}
+
 int client_say(struct client *c, int err)
 {
 	char advice[256];
@@ -483,6 +565,8 @@ int client_say(struct client *c, int err)
 
 	if (!err)
 		return 0;
+	if (err == ERR_NO_ADDRESS && client_has_source(c))
+		return client_say_no_family(c);
 	if (of_name)
 		return say_error(SAY_RESOLVE, c->to.host, err);
 	if (!c->connected && err == ERR_REFUSED && client_loopback_listens(c)) {
@@ -492,5 +576,13 @@ int client_say(struct client *c, int err)
 			 c->to.port, c->to.port);
 		return say_error_try(SAY_CONNECT, c->where, err, advice);
 	}
-	return say_error(c->connected ? SAY_TALK : SAY_CONNECT, c->where, err);
+	if (err == ERR_NO_FAMILY && !c->connected)
+		return client_say_no_family(c);
+	if (client_own_advice(c, err))
+		return say_error_try(SAY_CONNECT, c->where, err, client_own_advice(c, err));
+	return trust_say(&c->trust,
+			 c->securing    ? SAY_SECURE
+			 : c->connected ? SAY_TALK
+					: SAY_CONNECT,
+			 c->where, err);
 }

@@ -9,6 +9,7 @@
 #define COMMAND_CLIENT_H
 
 #include "command/command.h"
+#include "command/trust.h"
 #include "net/dial.h"
 #include "net/pump.h"
 
@@ -26,10 +27,13 @@ struct client {
 	/* The conversation under way. */
 	const struct client_talk *talk;
 	struct pump *pump;
-	uint64_t id;       /* of the machine */
-	struct dial *dial; /* while it is under way */
-	int fd;            /* what client_dial connected */
-	bool connected;    /* what goes wrong from here on is the conversation's */
+	uint64_t id; /* of the machine */
+	struct trust trust;
+	const char *tls_name; /* as in tls_create */
+	struct dial *dial;    /* while it is under way */
+	int fd;               /* what client_dial connected */
+	bool connected;       /* what goes wrong from here on is the conversation's */
+	bool securing;        /* or the handshake's */
 	bool done;
 	int err;
 	struct wheel_timer timer;
@@ -38,10 +42,13 @@ struct client {
 struct client_talk {
 	const struct machine *machine;
 	const void *settings;
-	uint64_t dial_ms;  /* to connect within; 0: -t, else 10 s */
-	uint64_t idle_ms;  /* the peer may be silent this long; 0: for ever */
-	uint64_t total_ms; /* for the whole conversation; 0: no limit */
-	bool for_stdout;   /* pointless, so it ends well, once nobody reads stdout */
+	const struct client_tls *tls; /* NULL: what --tls and --pin say, for commands that take
+				       * them: one of ours, else plain. The machine is opened, and
+				       * `connected` called, once the handshake is over */
+	uint64_t dial_ms;             /* to connect within; 0: -t, else 10 s */
+	uint64_t idle_ms;             /* the peer may be silent this long; 0: for ever */
+	uint64_t total_ms;            /* for the whole conversation; 0: no limit */
+	bool for_stdout;              /* pointless, so it ends well, once nobody reads stdout */
 	/* Each may be NULL. */
 	void (*noted)(void *owner, const struct event *event); /* each event, also with --json */
 	void (*heard)(void *owner, struct bytes b); /* what comes, before the machine has it and
@@ -70,6 +77,11 @@ int client_ask(struct client *client, const struct client_talk *talk, struct byt
 /* Just connects: `*fd` is the caller's own socket, not a machine's (UDP: no packet is sent).
  * `timeout_ms` 0: -t, else 10 s. 0, or the ERR_. */
 int client_dial(struct client *client, uint64_t timeout_ms, int *fd);
+
+/* After it: TLS on that socket, under `tls`; the caller frees the session, before client_close. 0,
+ * or the ERR_. */
+int client_secure(struct client *client, const struct client_tls *tls, int fd,
+		  struct tls **session);
 
 /* Over UDP a refusal comes after connecting, so nothing else was tried: true when a name may have
  * an address of the other family too, which client_dial then takes. Once. */

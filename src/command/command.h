@@ -22,13 +22,18 @@ struct command_common {
 	bool udp;
 	uint64_t timeout_ms; /* 0: the command's own default */
 	bool quiet, verbose, json, help;
+	bool no_publish;
+	bool tls;
+	const char *pin; /* with tls: the server's fingerprint, or NULL */
 };
 
 /* Which common options a command takes; the others are wrong usage. -v -q --json --help always. */
 enum {
-	COMMAND_TAKES_FAMILY = 1,  /* -4 -6 */
-	COMMAND_TAKES_UDP = 2,     /* -u */
-	COMMAND_TAKES_TIMEOUT = 4, /* -t */
+	COMMAND_TAKES_FAMILY = 1,      /* -4 -6, and --no-publish: it talks to peers */
+	COMMAND_TAKES_UDP = 2,         /* -u */
+	COMMAND_TAKES_TIMEOUT = 4,     /* -t */
+	COMMAND_TAKES_TLS = 8,         /* --tls --pin */
+	COMMAND_TAKES_ONE_FAMILY = 16, /* -4 -6 alone: it talks to nobody by itself */
 };
 
 struct command_call {
@@ -39,12 +44,20 @@ struct command_call {
 	char **argv;
 };
 
+/* Keys of a file that the command reads, for its help and its page. */
+struct command_keys {
+	const char *title;         /* N_(), or a name */
+	const struct option *rows; /* those without help are not shown; OPTION_END or NULL */
+};
+
 struct command {
 	const char *name;
 	const char *synopsis; /* "HOST[:PORT] [TEXT]", N_(); several lines allowed */
 	const char *about;    /* paragraphs for help and man, N_(); wrapped by the printer */
 	const char *examples; /* lines "prise ...", shown verbatim */
 	unsigned takes;
+	const char *file_about; /* the file it reads, as `about`; NULL: none */
+	bool (*file_keys)(unsigned index, struct command_keys *keys); /* false past the last */
 	const struct option *options; /* may be NULL; a row whose help is NULL is hidden */
 	size_t options_bytes;
 	int (*run)(struct command_call *call);

@@ -12,8 +12,8 @@ enum { CONNECT_TELNET_PORT = 23 };
 
 struct options {
 	uint64_t wait_ms;
-	const char *source;
-	bool crlf, test, telnet;
+	const char *source, *sni;
+	bool crlf, test, telnet, insecure;
 };
 
 static const struct option options[] = {
@@ -23,7 +23,7 @@ static const struct option options[] = {
 	 .argument = N_("DUR"),
 	 .fallback = "1s",
 	 .offset = offsetof(struct options, wait_ms),
-	 .help = N_("with -u, how long to wait for answers after the last datagram")},
+	 .help = N_("with -u, how long to wait for answers after the last datagram; 0: for ever")},
 	{.name = "crlf",
 	 .letter = 'C',
 	 .type = OPTION_FLAG,
@@ -44,12 +44,22 @@ static const struct option options[] = {
 	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct options, telnet),
 	 .help = N_("speak telnet: answer negotiation; on a terminal Ctrl+] gives a prompt")},
+	{.name = "sni",
+	 .type = OPTION_TEXT,
+	 .argument = N_("NAME"),
+	 .offset = offsetof(struct options, sni),
+	 .help = N_("with --tls: ask for this name, which must be in the certificate")},
+	{.name = "insecure",
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct options, insecure),
+	 .help = N_("with --tls: believe whoever answers")},
 	OPTION_END,
 };
 
 struct connect_run {
 	struct client client;
 	struct session session;
+	struct tls *tls;
 };
 
 static void connect_caught(void *owner, int signal_number)
@@ -65,7 +75,7 @@ static void connect_caught(void *owner, int signal_number)
 static int connect_parse_source(const char *text, struct address *source)
 {
 	struct endpoint e;
-	bool port_alone = text[0] == ':';
+	bool port_alone = text[0] == ':' && text[1] != ':';
 
 	*source = (struct address){0};
 	if (endpoint_parse_listen(text, UINT16_MAX, false, &e) == 0 && !e.unix_path) {
@@ -87,6 +97,7 @@ static int connect_talk(struct connect_run *run, const struct options *given, in
 	const struct command_call *call = run->client.call;
 	struct session_plan plan = {
 		.fd = fd,
+		.tls = run->tls,
 		.where = run->client.where,
 		.datagrams = call->common.udp,
 		.crlf = given->crlf,
@@ -106,20 +117,55 @@ static int connect_talk(struct connect_run *run, const struct options *given, in
 	return session_run(&run->session, &plan);
 }
 
+static int connect_secure(struct connect_run *run, const struct options *given, int fd)
+{
+	const struct command_common *common = &run->client.call->common;
+	struct client_tls tls = {
+		.foreign = true,
+		.insecure = given->insecure,
+		.pin = common->pin,
+		.name = given->sni,
+	};
+	int err = client_secure(&run->client, &tls, fd, &run->tls);
+
+	if (!err && common->verbose)
+		say_note("%s, %s", tls_version(run->tls), tls_cipher(run->tls));
+	return err;
+}
+
 static int connect_dial(struct connect_run *run, const struct options *given)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
-	int code, fd, err = loop_signals(run->client.loop, signals, 4, connect_caught, run);
+	int code, fd = -1, err = loop_signals(run->client.loop, signals, 4, connect_caught, run);
 
 	if (!err)
 		err = client_dial(&run->client, 0, &fd);
+	if (!err && run->client.call->common.tls)
+		err = connect_secure(run, given, fd);
 	if (run->session.signal_number)
-		return 128 + run->session.signal_number;
-	if (err)
-		return client_say(&run->client, err);
-	code = connect_talk(run, given, fd);
-	close(fd);
+		code = 128 + run->session.signal_number;
+	else
+		code = err ? client_say(&run->client, err) : connect_talk(run, given, fd);
+	tls_free(run->tls);
+	if (fd >= 0)
+		close(fd);
 	return code;
+}
+
+static int connect_check_tls(const struct command_call *call, const struct options *given)
+{
+	bool tls = call->common.tls;
+
+	if (!tls && (given->sni || given->insecure))
+		return say_usage(_("--tls too"), _("--sni and --insecure are about TLS"));
+	if (tls && given->test)
+		return say_usage(_("-z without --tls, or --tls without -z"),
+				 _("-z only connects, so it excludes --tls"));
+	if (tls && call->argc && strncmp(call->argv[0], "unix:", 5) == 0 && !given->sni &&
+	    !given->insecure && !call->common.pin)
+		return say_usage(_("--sni NAME, or --pin FINGERPRINT"),
+				 _("a unix socket has no name that a certificate could have"));
+	return 0;
 }
 
 static int connect_check(const struct command_call *call, const struct options *given)
@@ -130,7 +176,7 @@ static int connect_check(const struct command_call *call, const struct options *
 	if (!given->test && call->argc > 2)
 		return say_usage(_("prise connect HOST PORT, or -z to test several ports"),
 				 _("'%s' is one argument too many"), call->argv[2]);
-	return 0;
+	return connect_check_tls(call, given);
 }
 
 static int connect_run(struct command_call *call)
@@ -175,14 +221,20 @@ const struct command command_connect = {
 		"--telnet answers the peer's option negotiation, refusing all that it does not do; "
 		"the port is 23 unless told. On a terminal Ctrl+] gives a prompt that knows `quit` "
 		"and `status`.\n\n"
+		"--tls speaks TLS, 1.2 at least, with a server whose certificate the system's "
+		"trust store (or SSL_CERT_FILE) and the host's name vouch for; --pin takes the "
+		"server with that key instead, --insecure any. A server that ends without saying "
+		"so in TLS may have been cut short, and that is an error.\n\n"
 		"With --json the peer's words are conn.data events, between conn.open and "
 		"conn.close."),
 	.examples = "prise connect 127.0.0.1 7777\n"
 		    "printf 'GET / HTTP/1.0\\n\\n' | prise connect --crlf localhost:80\n"
 		    "prise connect -z localhost 20-25 http\n"
 		    "prise connect -u localhost:7013\n"
-		    "prise connect --telnet towel.example\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT,
+		    "prise connect --telnet towel.example\n"
+		    "prise connect --tls --crlf www.example.org 443\n",
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
+		 COMMAND_TAKES_TLS,
 	.options = options,
 	.options_bytes = sizeof(struct options),
 	.run = connect_run,

@@ -37,6 +37,7 @@ const struct command command_daytime = {
 		    "`prise serve`; HOST:daytime is the standard one. With -u an empty datagram is "
 		    "sent, up to three times."),
 	.examples = "prise daytime 127.0.0.1\nprise daytime -u localhost:7013\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
+		 COMMAND_TAKES_TLS,
 	.run = daytime_run,
 };

@@ -46,7 +46,7 @@ static void dialogue_input_end(void *owner, int err)
 
 	d->ended = true;
 	if (err) {
-		d->code = say_error(SAY_FILE, _("standard input"), err);
+		d->code = say_input(err);
 		client_stop(&d->client, err);
 		return;
 	}
@@ -152,6 +152,6 @@ const struct command command_dialogue = {
 	.examples = "prise dialogue 127.0.0.1\n"
 		    "prise dialogue localhost 2003\n"
 		    "printf 'bonjour\\nsalut\\n' | prise dialogue localhost\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT | COMMAND_TAKES_TLS,
 	.run = dialogue_run,
 };

@@ -134,22 +134,24 @@ static void check_descriptors(struct doctor *d)
 
 struct floor {
 	const char *subject, *path;
+	const char *command; /* that it limits, or NULL: the daemon */
 	uint64_t least;
 	const char *lift, *low, *fine; /* %llu is the value */
 };
 
 static const struct floor floors[] = {
-	{N_("backlog"), "/proc/sys/net/core/somaxconn", 4096, "sysctl -w net.core.somaxconn=4096",
+	{N_("backlog"), "/proc/sys/net/core/somaxconn", NULL, 4096,
+	 "sysctl -w net.core.somaxconn=4096",
 	 N_("%llu connections may wait to be accepted; a burst beyond that is dropped"),
 	 N_("%llu connections may wait to be accepted")},
-	{N_("inotify"), "/proc/sys/fs/inotify/max_user_watches", 65536,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_user_watches", "watch", 65536,
 	 "sysctl -w fs.inotify.max_user_watches=1048576",
 	 N_("%llu directories can be watched, in all your programs together"),
 	 N_("%llu directories can be watched")},
-	{N_("inotify"), "/proc/sys/fs/inotify/max_user_instances", 128,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_user_instances", "watch", 128,
 	 "sysctl -w fs.inotify.max_user_instances=1024", N_("%llu watchers a user at most"),
 	 N_("%llu watchers a user")},
-	{N_("inotify"), "/proc/sys/fs/inotify/max_queued_events", 16384,
+	{N_("inotify"), "/proc/sys/fs/inotify/max_queued_events", "watch", 16384,
 	 "sysctl -w fs.inotify.max_queued_events=65536",
 	 N_("%llu events wait for a watcher at most; what comes beyond is told as a gap"),
 	 N_("%llu events wait for a watcher")},
@@ -161,6 +163,8 @@ static void check_floors(struct doctor *d)
 		const struct floor *f = &floors[i];
 		uint64_t value;
 
+		if (f->command != NULL && command_find(f->command) == NULL)
+			continue;
 		if (!read_number(d, f->path, &value))
 			report(d, f->subject, LIMIT, NULL, _("%s cannot be read"), f->path);
 		else if (value < f->least)
@@ -190,12 +194,15 @@ static uint64_t read_capabilities(const struct doctor *d)
 
 static const struct {
 	unsigned bit;
-	const char *name, *lift, *without, *with;
+	const char *command, *lift, *without, *with;
 } capabilities[] = {
-	{13, "cap_net_raw", "setcap cap_net_raw+ep $(command -v prise)",
+	{13, "capture", "setcap cap_net_raw+ep $(command -v prise)",
+	 N_("no frames from interfaces: capture reads files alone (no cap_net_raw)"),
+	 N_("frames can be captured (cap_net_raw)")},
+	{13, "scan", "setcap cap_net_raw+ep $(command -v prise)",
 	 N_("no raw packets: scan connects instead of sending SYNs (no cap_net_raw)"),
 	 N_("raw packets (cap_net_raw)")},
-	{21, "cap_sys_admin", "sudo prise watch",
+	{21, "watch", "sudo prise watch",
 	 N_("no whole filesystem in one mark: watch asks for each directory (no cap_sys_admin)"),
 	 N_("a whole filesystem watched in one mark (cap_sys_admin)")},
 };
@@ -217,6 +224,8 @@ static void check_capabilities(struct doctor *d)
 	for (unsigned i = 0; i < sizeof(capabilities) / sizeof(capabilities[0]); i++) {
 		bool has = (have >> capabilities[i].bit & 1) != 0;
 
+		if (command_find(capabilities[i].command) == NULL)
+			continue;
 		report(d, N_("capabilities"), has ? FINE : LIMIT, has ? NULL : capabilities[i].lift,
 		       "%s", has ? _(capabilities[i].with) : _(capabilities[i].without));
 	}
@@ -250,6 +259,8 @@ static void check_interfaces(struct doctor *d)
 		       _("127.0.0.1 is not there: nothing on this machine can speak to itself"));
 	else
 		report(d, N_("loopback"), FINE, NULL, _("127.0.0.1 is there"));
+	if (command_find("chat") == NULL && command_find("cast") == NULL)
+		return; /* nothing here needs multicast */
 	snprintf(lift, sizeof(lift), "ip link set %s multicast on", mute);
 	if (multicast[0] != '\0')
 		report(d, N_("multicast"), FINE, NULL, _("interface %s takes multicast"),
@@ -352,7 +363,12 @@ static void report_held(struct doctor *d, const struct port *p, const struct hol
 	char lift[128];
 
 	snprintf(lift, sizeof(lift), "prise serve %s=:PORT", p->service);
-	if (h->pid == 0)
+	if (h->pid == 0 && geteuid() != 0 && h->user != geteuid())
+		report(d, N_("ports"), LIMIT, lift,
+		       _("%s port %u of %s is held by a program of user %u, perhaps a prise: only "
+			 "root sees which"),
+		       transport, p->number, p->service, (unsigned)h->user);
+	else if (h->pid == 0)
 		report(d, N_("ports"), FAULT, lift,
 		       _("%s port %u of %s is held by a program of user %u"), transport, p->number,
 		       p->service, (unsigned)h->user);

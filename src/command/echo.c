@@ -249,7 +249,8 @@ const struct command command_echo = {
 	.examples = "prise echo 127.0.0.1 bonjour\n"
 		    "prise echo 127.0.0.1 -c 10 -i 100ms\n"
 		    "prise echo localhost:7777 -u -s 1400\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
+		 COMMAND_TAKES_TLS,
 	.options = options,
 	.options_bytes = sizeof(struct echo_options),
 	.run = echo_run,

@@ -1,5 +1,6 @@
 /* What `prise echo` prints: a line for each round, and the summary. */
 #include "command/echo_parts.h"
+#include "command/publish.h"
 #include "command/say.h"
 
 bool echo_is_udp(const struct echo *e)
@@ -80,6 +81,18 @@ static uint64_t echo_sent(const struct echo *e)
 	       (back != e->settings.count && loop_now(e->client.loop)->boot_ns >= e->next_ns);
 }
 
+/* Over TCP the first that is different is the last. */
+static uint64_t echo_different(const struct echo *e)
+{
+	return echo_is_udp(e) ? e->rounds.different : e->different;
+}
+
+/* Neither back nor, over TCP, different; over UDP what is different may be no round of ours. */
+static uint64_t echo_lost(const struct echo *e, uint64_t sent, uint64_t back)
+{
+	return sent - back - (!echo_is_udp(e) && e->different && sent > back);
+}
+
 static void echo_summary_event(const struct echo *e, uint64_t sent, uint64_t back)
 {
 	struct event event;
@@ -87,7 +100,7 @@ static void echo_summary_event(const struct echo *e, uint64_t sent, uint64_t bac
 	event_init(&event, EVENT_INFO, "echo.summary", "echo", say_now_us());
 	event_uint(&event, "sent", sent);
 	event_uint(&event, "back", back);
-	event_uint(&event, "lost", sent - back);
+	event_uint(&event, "lost", echo_lost(e, sent, back));
 	if (back > 0) {
 		event_uint(&event, "min_us", e->rtt_us.least);
 		event_uint(&event, "median_us", histogram_quantile(&e->rtt_us, 500));
@@ -97,9 +110,11 @@ static void echo_summary_event(const struct echo *e, uint64_t sent, uint64_t bac
 	if (echo_is_udp(e)) {
 		event_uint(&event, "reordered", e->rounds.reordered);
 		event_uint(&event, "duplicates", e->rounds.duplicates);
-		event_uint(&event, "different", e->rounds.different);
 	}
-	say_event(&event);
+	event_uint(&event, "different", echo_different(e));
+	publish_event(e->client.call, &event);
+	if (e->client.call->common.json)
+		say_event(&event);
 }
 
 static double echo_quantile_ms(const struct echo *e, unsigned per_mille)
@@ -109,21 +124,22 @@ static double echo_quantile_ms(const struct echo *e, unsigned per_mille)
 
 void echo_summary(const struct echo *e)
 {
-	uint64_t sent = echo_sent(e), back = e->rtt_us.count;
+	uint64_t sent = echo_sent(e), back = e->rtt_us.count, lost = echo_lost(e, sent, back);
 
-	if (e->client.call->common.json) {
-		echo_summary_event(e, sent, back);
+	echo_summary_event(e, sent, back);
+	if (e->client.call->common.json)
 		return;
-	}
 	printf(_("%s%s: %llu sent, %llu back, %llu lost (%.1f %%)"),
 	       e->client.call->common.quiet ? "" : "\n", e->client.where, (unsigned long long)sent,
-	       (unsigned long long)back, (unsigned long long)(sent - back),
-	       sent ? 100.0 * (double)(sent - back) / (double)sent : 0.0);
+	       (unsigned long long)back, (unsigned long long)lost,
+	       sent ? 100.0 * (double)lost / (double)sent : 0.0);
 	if (echo_is_udp(e))
 		printf(_(", %llu reordered, %llu duplicates, %llu different"),
 		       (unsigned long long)e->rounds.reordered,
 		       (unsigned long long)e->rounds.duplicates,
 		       (unsigned long long)e->rounds.different);
+	else if (e->different)
+		printf(_(", %llu different"), 1ull);
 	putchar('\n');
 	if (back > 0)
 		printf(_("round trip: min %.3f ms, median %.3f ms, p99 %.3f ms, max %.3f ms\n"),

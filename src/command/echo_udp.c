@@ -1,5 +1,6 @@
 /* prise echo over UDP: rounds go out every interval, whatever comes back (struct echo_rounds). */
 #include "command/echo_parts.h"
+#include "command/publish.h"
 #include "command/say.h"
 #include "command/wire.h"
 
@@ -24,6 +25,7 @@ static void echo_begin_event(const struct echo *e, struct event *event, const ch
 
 static void echo_report(struct echo *e, const struct event *event)
 {
+	publish_event(e->client.call, event);
 	if (e->client.call->common.json)
 		say_event(event);
 	else

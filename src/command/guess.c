@@ -73,6 +73,19 @@ static void guess_event(void *owner, const struct event *e)
 	}
 }
 
+/* Of silence only what the server says counts, not what goes to it. */
+static void guess_heard(void *owner, struct bytes b)
+{
+	struct guess *g = owner;
+
+	client_await(&g->client, g->silence_ms);
+}
+
+static void guess_connected(void *owner, struct client *client)
+{
+	client_await(client, ((struct guess *)owner)->silence_ms);
+}
+
 static void guess_line(void *owner, struct bytes line, bool whole)
 {
 	struct guess *g = owner;
@@ -86,7 +99,7 @@ static void guess_input_end(void *owner, int err)
 	struct guess *g = owner;
 
 	if (err) {
-		g->code = say_error(SAY_FILE, _("standard input"), err);
+		g->code = say_input(err);
 		client_stop(&g->client, err);
 		return;
 	}
@@ -120,7 +133,8 @@ static void guess_told(void *owner, const struct message *message)
 
 static void guess_begin_play(struct guess *g, struct client_talk *talk)
 {
-	talk->idle_ms = 0;
+	talk->heard = NULL;
+	talk->connected = NULL;
 	talk->told = guess_told;
 	g->typed = isatty(STDIN_FILENO) == 1;
 	g->silence_ms = client_timeout_ms(&g->client, GUESS_PLAY_SILENCE_MS);
@@ -150,7 +164,8 @@ static int guess_talk(struct guess *g)
 	struct client_talk talk = {
 		.machine = &guess_client_machine,
 		.settings = g->settings,
-		.idle_ms = client_timeout_ms(&g->client, GUESS_SILENCE_MS),
+		.heard = guess_heard,
+		.connected = guess_connected,
 		.noted = guess_noted,
 		.event = guess_event,
 		.owner = g,
@@ -158,6 +173,7 @@ static int guess_talk(struct guess *g)
 	};
 	int err;
 
+	g->silence_ms = client_timeout_ms(&g->client, GUESS_SILENCE_MS);
 	if (!g->settings->play)
 		return guess_say(g, client_talk(&g->client, &talk));
 	guess_begin_play(g, &talk);
@@ -171,7 +187,8 @@ static int guess_talk(struct guess *g)
 
 static int guess_run(struct command_call *call)
 {
-	const struct guess_client_settings *settings = call->options;
+	struct guess_client_settings *settings = call->options;
+	uint64_t timeout_ms = call->common.timeout_ms;
 	struct guess *g;
 	int taken, code;
 
@@ -182,6 +199,10 @@ static int guess_run(struct command_call *call)
 	g = calloc(1, sizeof *g);
 	if (!g)
 		return say_error(SAY_RUN, "guess", ERR_MEMORY);
+	/* Twice a silence stands for a question; behind both there is to be time for an answer. */
+	settings->silence_ms = timeout_ms && timeout_ms / 4 < GUESS_CLIENT_SILENCE_MS
+				       ? timeout_ms / 4
+				       : GUESS_CLIENT_SILENCE_MS;
 	g->settings = settings;
 	code = client_open(&g->client, call, GUESS_PORT, true, &taken);
 	if (!code) {
@@ -206,7 +227,7 @@ const struct command command_guess = {
 		"--play); one that asks no questions takes 2s to be understood."),
 	.examples = "prise guess 127.0.0.1 --max 100\n"
 		    "prise guess localhost 2004 --play\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT | COMMAND_TAKES_TLS,
 	.options = options,
 	.options_bytes = sizeof(struct guess_client_settings),
 	.run = guess_run,

@@ -53,6 +53,31 @@ void help_print(FILE *to)
 	fprintf(to, "\n%s\n", _("prise help COMMAND tells more; `prise serve` is where to begin."));
 }
 
+/* What the environment says about files and peers (base/place.h). */
+static void put_man_places(FILE *to)
+{
+	fputs(".It Ev XDG_CONFIG_HOME\n"
+	      "The directory above prise's own with this machine's key, known_hosts,\n"
+	      "authorized_keys and the dashboard's token; else\n.Pa /etc/prise\n"
+	      "as root and\n.Pa ~/.config/prise\nas anybody else.\n"
+	      "What\n.Cm serve\nruns is read from there only when\n.Fl c\nnames it.\n"
+	      ".It Ev XDG_STATE_HOME\n"
+	      "The same for what a service remembers (the record of role); else\n"
+	      ".Pa /var/lib/prise\nas root and\n.Pa ~/.local/state/prise .\n"
+	      ".It Ev XDG_RUNTIME_DIR\n"
+	      "The same for\n.Pa ctl ,\nthe daemon's control socket; else it is beside the state.\n"
+	      "As root it is\n.Pa /run/prise/ctl ,\nunless\n.Ev XDG_STATE_HOME\nis set.\n"
+	      ".It Ev HOME\nThe ~ above.\n"
+	      ".It Ev http_proxy , https_proxy , all_proxy , no_proxy\n"
+	      "The way of\n.Cm get\nand\n.Cm ip ;\nthe last three in capitals too.\n"
+	      ".It Ev SSL_CERT_FILE , SSL_CERT_DIR\nThe authorities that certificates are "
+	      "checked against.\n"
+	      ".It Ev LISTEN_PID , LISTEN_FDS , LISTEN_FDNAMES\n"
+	      "Sockets for\n.Cm serve ,\nby service name (sd_listen_fds(3)).\n"
+	      ".It Ev NOTIFY_SOCKET\nWho is told when\n.Cm serve\nis ready (sd_notify(3)).\n",
+	      to);
+}
+
 static void put_man(FILE *to)
 {
 	fputs(".\\\" Made from the tables of prise: edit those.\n.Dd " PRISE_DATE "\n.Dt PRISE 1\n"
@@ -75,17 +100,18 @@ static void put_man(FILE *to)
 	      ".It Ev LC_ALL , LC_MESSAGES , LANG , LANGUAGE\nThe language of messages.\n"
 	      ".It Ev NO_COLOR\nNo colour when set to anything.\n"
 	      ".It Ev PRISE_LOCALEDIR\nWhere the translations are.\n"
-	      ".It Ev XDG_CONFIG_HOME , XDG_STATE_HOME , XDG_RUNTIME_DIR\n"
-	      "Where configuration, state and the control socket are; as root they are in\n"
-	      ".Pa /etc/prise ,\n.Pa /var/lib/prise\nand\n.Pa /run/prise .\n.El\n"
-	      ".Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n"
+	      ".It Ev COLUMNS\nHow wide help is, where no terminal says.\n",
+	      to);
+	put_man_places(to);
+	fputs(".El\n.Sh EXIT STATUS\n.Bl -tag -width Ds -compact\n"
 	      ".It 0\ndone; the answer is yes\n"
 	      ".It 1\ndone; the answer is no (down, different, lost)\n"
 	      ".It 2\nwrong usage\n.It 3\na name cannot be resolved\n.It 4\nrefused\n"
 	      ".It 5\ntimed out\n.It 6\nunreachable or prohibited\n"
 	      ".It 7\nTLS, key or authentication failed\n"
 	      ".It 8\nthe peer broke the protocol or left early\n"
-	      ".It 9\nthis machine said no (permission, address in use, descriptors, disk)\n.El\n",
+	      ".It 9\nthis machine said no (permission, address in use, descriptors, disk)\n.El\n"
+	      "Whoever closes the pipe that prise prints to has seen enough: that is 0.\n",
 	      to);
 }
 

@@ -56,7 +56,11 @@ static void listen_nobody_came(struct wheel_timer *timer, void *context)
 	struct listening *l = (struct listening *)((char *)timer -
 						   offsetof(struct listening, patience));
 
-	listen_stop(l, say_error(SAY_LISTEN, l->where, ERR_TIMEOUT));
+	const char *advice = _("-t DUR to wait longer; `ss -lun` shows which addresses are "
+			       "listened on");
+
+	listen_stop(l, say_error_try(SAY_LISTEN, l->where, ERR_TIMEOUT,
+				     l->call->common.udp ? advice : NULL));
 }
 
 struct report listen_came(struct listening *l, const struct address *remote,

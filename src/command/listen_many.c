@@ -437,7 +437,7 @@ static void many_input_end(void *owner, int err)
 	struct many *m = owner;
 
 	if (err)
-		say_error(SAY_FILE, _("standard input"), err);
+		say_input(err);
 	if (m->chat && m->line.len)
 		many_take_lines(m, &m->line, BYTES_LITERAL("\n"), 0, NULL);
 	for (struct guest *g = m->first; g && many_has_finished(m); g = g->next)

@@ -32,6 +32,7 @@ struct udp_sender {
 	size_t control_len; /* 0: the port has one address only */
 	_Alignas(struct cmsghdr) uint8_t control[PKTINFO_BYTES]; /* which of ours it asked */
 	uint64_t heard; /* the count of datagrams when it last sent one */
+	uint64_t in_bytes, out_bytes;
 };
 
 struct udp {
@@ -75,16 +76,24 @@ static void udp_settle(struct udp *u)
 		listen_stop(u->listening, 0);
 }
 
-/* A place for one who was not heard of before. */
+static void udp_forget(struct udp *u, const struct udp_sender *s)
+{
+	report_close(&s->report, 0, s->in_bytes, s->out_bytes,
+		     loop_now(u->listening->loop)->boot_ns);
+}
+
+/* A place for one who was not heard of before. Not that of one for whom something waits. */
 static struct udp_sender *udp_place(struct udp *u)
 {
-	struct udp_sender *oldest = &u->sender[0];
+	struct udp_sender *oldest = NULL;
 
 	if (u->senders < UDP_SENDERS_MOST)
 		return &u->sender[u->senders++];
-	for (unsigned i = 1; i < u->senders; i++)
-		if (u->sender[i].heard < oldest->heard)
+	for (unsigned i = 0; i < u->senders; i++)
+		if (!(u->pending.len && u->last == &u->sender[i]) &&
+		    (!oldest || u->sender[i].heard < oldest->heard))
 			oldest = &u->sender[i];
+	udp_forget(u, oldest);
 	return oldest;
 }
 
@@ -110,6 +119,7 @@ static void udp_received(struct udp *u, struct udp_sender *s, struct bytes b)
 	struct text t = TEXT_OVER(who);
 
 	s->heard = ++u->datagrams;
+	s->in_bytes += b.len;
 	address_put(&t, remote);
 	if (common->verbose)
 		wire_bytes(NULL, remote, false, b);
@@ -162,7 +172,7 @@ static void udp_receive(struct udp *u, struct udp_port *p)
 }
 
 /* False when there is no room for it now. */
-static bool udp_send(struct udp *u, const struct udp_sender *s, struct bytes b)
+static bool udp_send(struct udp *u, struct udp_sender *s, struct bytes b)
 {
 	struct sockaddr_storage ss;
 	struct iovec iov = {(void *)(uintptr_t)b.data, b.len};
@@ -177,6 +187,8 @@ static bool udp_send(struct udp *u, const struct udp_sender *s, struct bytes b)
 
 	if (n < 0 && (errno == EAGAIN || errno == ENOBUFS))
 		return false;
+	if (n >= 0)
+		s->out_bytes += b.len;
 	if (n >= 0 && u->listening->call->common.verbose)
 		wire_bytes(NULL, &s->report.remote, true, b);
 	return true;
@@ -210,7 +222,7 @@ static void udp_input(void *owner, struct bytes b)
 static void udp_input_end(void *owner, int err)
 {
 	if (err)
-		say_error(SAY_FILE, _("standard input"), err);
+		say_input(err);
 }
 
 static void udp_drained(void *owner)
@@ -254,6 +266,8 @@ int listen_udp(struct listening *l)
 	}
 	udp_settle(u);
 	loop_run_until(l->loop, &l->woken);
+	for (unsigned i = 0; i < u->senders; i++)
+		udp_forget(u, &u->sender[i]);
 	for (unsigned i = 0; i < l->count; i++)
 		loop_remove(l->loop, u->port[i].registration);
 	inlet_close(&u->in);

@@ -103,14 +103,44 @@ static void put_options(FILE *to, const struct command *command)
 		if (row->help != NULL)
 			put_option(to, row, row->letter);
 	for (const struct option *row = arguments_common; row->name != NULL; row++) {
+		struct option shown = *row;
 		bool own_name = own != NULL && option_find(own, row->name, strlen(row->name));
 		bool own_letter = own != NULL && row->letter != 0 &&
 				  option_find_letter(own, row->letter);
 
+		shown.help = arguments_help(command, row);
 		if (arguments_takes(command, row) && !own_name)
-			put_option(to, row, own_letter ? 0 : row->letter);
+			put_option(to, &shown, own_letter ? 0 : row->letter);
 	}
 	fputs(".El\n", to);
+}
+
+static void put_key(FILE *to, const struct option *row)
+{
+	char left[128];
+	struct text key = TEXT_OVER(left);
+	const char *fallback = usage_key_default(row);
+
+	usage_put_key(&key, row);
+	fprintf(to, ".It Li %s\n", left);
+	put_text(to, row->help, strlen(row->help));
+	if (fallback != NULL)
+		fprintf(to, "(default: %s)\n", fallback);
+}
+
+static void put_file(FILE *to, const struct command *command)
+{
+	struct command_keys keys;
+
+	fputs(".Sh CONFIGURATION FILE\n", to);
+	put_paragraphs(to, command->file_about);
+	for (unsigned i = 0; command->file_keys(i, &keys); i++) {
+		fprintf(to, ".Ss %s\n.Bl -tag -width Ds\n", keys.title);
+		for (const struct option *row = keys.rows; row->name != NULL; row++)
+			if (row->help != NULL)
+				put_key(to, row);
+		fputs(".El\n", to);
+	}
 }
 
 void usage_print_man(FILE *to, const struct command *command, const char *summary)
@@ -126,6 +156,8 @@ void usage_print_man(FILE *to, const struct command *command, const char *summar
 	fputs(".Sh DESCRIPTION\n", to);
 	put_paragraphs(to, command->about == NULL ? summary : command->about);
 	put_options(to, command);
+	if (command->file_about != NULL)
+		put_file(to, command);
 	fputs(".Sh EXIT STATUS\nSee\n.Xr prise 1 .\n", to);
 	if (command->examples != NULL)
 		fprintf(to, ".Sh EXAMPLES\n.Bd -literal\n%s%s.Ed\n", command->examples,

@@ -4,6 +4,7 @@
 
 #include "base/number.h"
 #include "command/client.h"
+#include "command/progress.h"
 #include "command/say.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@ struct ports {
 	uint64_t wait_ms;
 	bool several;
 	unsigned closed; /* how many so far are not open */
+	unsigned tested;
 	unsigned count;
 	uint16_t port[UINT16_MAX]; /* in the order given */
 };
@@ -72,7 +74,7 @@ static int ports_probe(struct ports *p, int fd, bool *answered)
 	*answered = false;
 	if (send(fd, "", 0, 0) < 0)
 		return err_from_errno(errno);
-	if (poll(&ready, 1, p->wait_ms > INT32_MAX ? -1 : (int)p->wait_ms) <= 0)
+	if (poll(&ready, 1, p->wait_ms && p->wait_ms <= INT32_MAX ? (int)p->wait_ms : -1) <= 0)
 		return 0;
 	*answered = recv(fd, &byte, sizeof byte, MSG_DONTWAIT) >= 0;
 	return *answered ? 0 : err_from_errno(errno);
@@ -125,7 +127,26 @@ static int ports_test_one(struct ports *p)
 	return err_exit(err);
 }
 
-static int ports_test_all(struct ports *p)
+static uint64_t ports_tested(void *owner)
+{
+	return ((struct ports *)owner)->tested;
+}
+
+/* Many take long, and of lines that go to a file nothing is seen. */
+static void ports_show_progress(struct ports *p, struct progress *progress)
+{
+	const struct command_common *common = &p->call->common;
+
+	if (common->quiet || common->verbose || isatty(STDOUT_FILENO))
+		return;
+	progress->done_bytes = ports_tested;
+	progress->owner = p;
+	progress->total_bytes = p->count;
+	progress->things = true;
+	progress_begin(progress, p->client.loop);
+}
+
+static int ports_test_each(struct ports *p)
 {
 	int code = 0;
 
@@ -135,11 +156,23 @@ static int ports_test_all(struct ports *p)
 		p->client.to.port = p->port[i];
 		endpoint_put(&where, &p->client.to);
 		code = ports_test_one(p);
+		p->tested++;
 		if (code == err_exit(ERR_NO_NAME))
 			return code; /* it will not exist for the other ports either */
 	}
 	if (p->several)
 		return p->closed ? 1 : 0;
+	return code;
+}
+
+static int ports_test_all(struct ports *p)
+{
+	struct progress progress = {0};
+	int code;
+
+	ports_show_progress(p, &progress);
+	code = ports_test_each(p);
+	progress_end(&progress);
 	return code;
 }
 

@@ -25,10 +25,14 @@ static void progress_show(struct progress *p, double seconds)
 	char line[160];
 	struct text t = TEXT_OVER(line);
 
-	progress_put_size(&t, done);
-	text_put_string(&t, "  ");
-	progress_put_size(&t, rate);
-	text_put_string(&t, "/s");
+	if (p->things) {
+		text_printf(&t, "%.0f  %.0f/s", done, rate);
+	} else {
+		progress_put_size(&t, done);
+		text_put_string(&t, "  ");
+		progress_put_size(&t, rate);
+		text_put_string(&t, "/s");
+	}
 	if (p->total_bytes && done > 0) {
 		double left_s = ((double)p->total_bytes - done) / rate;
 		uint64_t left = left_s > 0 ? (uint64_t)left_s : 0;

@@ -10,6 +10,7 @@ struct progress {
 	uint64_t (*done_bytes)(void *owner); /* so far */
 	void *owner;
 	uint64_t total_bytes; /* 0: not known */
+	bool things;          /* both count things, not bytes */
 
 	struct loop *loop;
 	uint64_t start_ns;

@@ -1,6 +1,7 @@
 /* Connections, reported. The fields are those of the services' conn.open and conn.close. */
 #include "command/report.h"
 
+#include "command/publish.h"
 #include "command/say.h"
 #include "command/wire.h"
 
@@ -13,18 +14,24 @@ static void report_begin(const struct report *r, struct event *e, const char *ty
 	event_address(e, "peer", &r->remote);
 }
 
+static void report_say(const struct report *r, const struct event *e)
+{
+	publish_event(r->call, e);
+	if (!r->call->common.json)
+		return;
+	say_event(e);
+	say_flush();
+}
+
 void report_open(const struct report *r)
 {
 	struct event e;
 
 	if (r->call->common.verbose && !r->shown)
 		wire_connected(&r->local, &r->remote);
-	if (!r->call->common.json)
-		return;
 	report_begin(r, &e, "conn.open");
 	event_address(&e, "local", &r->local);
-	say_event(&e);
-	say_flush();
+	report_say(r, &e);
 }
 
 void report_data(const struct report *r, struct bytes b)
@@ -50,8 +57,6 @@ void report_close(const struct report *r, int err, uint64_t in_bytes, uint64_t o
 
 	if (r->call->common.verbose)
 		wire_closed(&r->remote, err ? _(err_text(err)) : _("done"));
-	if (!r->call->common.json)
-		return;
 	report_begin(r, &e, "conn.close");
 	if (in_bytes != REPORT_UNKNOWN)
 		event_uint(&e, "in_bytes", in_bytes);
@@ -59,6 +64,5 @@ void report_close(const struct report *r, int err, uint64_t in_bytes, uint64_t o
 		event_uint(&e, "out_bytes", out_bytes);
 	event_uint(&e, "ms", (now_ns - r->opened_ns) / MOMENT_MS);
 	event_string(&e, "why", err_name(err));
-	say_event(&e);
-	say_flush();
+	report_say(r, &e);
 }

@@ -14,6 +14,7 @@
 #include "proto/happy.h"
 
 #include <ifaddrs.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -167,11 +168,27 @@ static void put_names(struct text *t, const struct name_list *names)
 	}
 }
 
+/* As it can be typed: an address of a link with its interface's name. */
+static void put_ip(struct text *t, const struct address *a)
+{
+	char interface[IF_NAMESIZE];
+	struct address bare = *a;
+
+	bare.scope = 0;
+	if (a->scope == 0 || if_indextoname(a->scope, interface) == NULL) {
+		address_put_ip(t, a);
+		return;
+	}
+	address_put_ip(t, &bare);
+	text_put_byte(t, '%');
+	text_put_visible(t, bytes_of_string(interface), false);
+}
+
 static void put_addresses(struct text *t, const struct name_answer *answer)
 {
 	for (unsigned i = 0; i < answer->count; i++) {
 		text_put_string(t, i == 0 ? "" : " ");
-		address_put_ip(t, &answer->address[i]);
+		put_ip(t, &answer->address[i]);
 	}
 }
 
@@ -220,7 +237,7 @@ static void event_ip(struct event *e, const char *name, const struct address *a)
 	char shown[ADDRESS_TEXT_BYTES];
 	struct text t = TEXT_OVER(shown);
 
-	address_put_ip(&t, a);
+	put_ip(&t, a);
 	event_string(e, name, shown);
 }
 
@@ -236,7 +253,7 @@ static void print_one_address(const struct resolve *r, const struct target *t, u
 	if (err == 0)
 		put_names(&names, &t->second[i].names);
 	if (!r->json) {
-		address_put_ip(&address, a);
+		put_ip(&address, a);
 		if (err == ERR_NO_NAME)
 			text_printf(&names, "(%s)", _("no name points to it"));
 		else if (err != 0)
@@ -439,7 +456,7 @@ static void print_interface(const struct resolve *r, const struct ifaddrs *first
 		if (r->json)
 			print_own_json(own, &a);
 		text_put_byte(&t, ' ');
-		address_put_ip(&t, &a);
+		put_ip(&t, &a);
 	}
 	if (!r->json)
 		puts(line);

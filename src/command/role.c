@@ -144,6 +144,16 @@ static void role_end(struct role_run *r, int code)
 	pump_deliver(r->client.pumps);
 }
 
+/* The command could not be started, or the supervisor has died and it with it. */
+static int role_say_run(const struct role_run *r, int err)
+{
+	if (err != ERR_LEFT && err != ERR_SYSTEM)
+		return say_error(SAY_RUN, r->given->exec, err);
+	return say_told(r->given->exec, ERR_SYSTEM,
+			_("the process that watches over the command has died"),
+			_("prise role again; the kernel's log (`dmesg`) may say who killed it"));
+}
+
 static void role_start_program(struct role_run *r);
 
 static void role_program_ended(void *owner, int64_t id, const struct process_end *end)
@@ -156,14 +166,14 @@ static void role_program_ended(void *owner, int64_t id, const struct process_end
 	if (r->signal_number) {
 		role_end(r, 128 + r->signal_number);
 	} else if (end->err && end->err != ERR_TIMEOUT) {
-		role_end(r, say_error(SAY_RUN, r->given->exec, end->err));
+		role_end(r, role_say_run(r, end->err));
 	} else if (!asked && !end->err) {
 		say_note(end->signalled ? _("the command was ended by signal %d")
 					: _("the command ended with status %d"),
 			 end->status);
 		role_end(r, end->signalled ? 128 + end->status : end->status);
-	} else if (r->principal) {
-		role_start_program(r);
+	} else if (r->principal && role_deadline_ns(r) > loop_now(r->client.loop)->boot_ns) {
+		role_start_program(r); /* else a renewal does */
 	}
 }
 
@@ -175,12 +185,12 @@ static void role_start_program(struct role_run *r)
 	struct process_plan plan = {.argv = argv,
 				    .environment = environment,
 				    .stdin_fd = -1,
-				    .stdout_fd = -1,
+				    .stdout_fd = r->client.call->common.json ? STDERR_FILENO : -1,
 				    .stderr_fd = -1,
 				    .stop_with_parent = true};
 	uint64_t now_ns = loop_now(r->client.loop)->boot_ns;
 
-	if (!r->given->exec || r->program || r->over || r->signal_number)
+	if (!r->given->exec || r->program || r->over || r->signal_number || r->until_ns <= now_ns)
 		return;
 	r->grace_ms = r->until_ns == MOMENT_NEVER
 			      ? ROLE_GRACE_MS
@@ -193,7 +203,7 @@ static void role_start_program(struct role_run *r)
 		int err = (int)r->program;
 
 		r->program = 0;
-		role_end(r, say_error(SAY_RUN, r->given->exec, err));
+		role_end(r, role_say_run(r, err));
 	}
 }
 
@@ -265,7 +275,9 @@ static void role_hear(void *owner, const struct message *m)
 		break;
 	case ROLE_RENEWED:
 		r->until_ns = m->number[2];
-		if (r->program && !r->stopping)
+		if (!r->program && r->principal)
+			role_start_program(r);
+		else if (r->program && !r->stopping)
 			process_set_deadline(r->helper, r->program, role_deadline_ns(r));
 		break;
 	case ROLE_LOST:
@@ -347,6 +359,21 @@ static bool role_is_final(const struct role_run *r, int err, uint64_t silent_sin
 	       loop_now(r->client.loop)->boot_ns - silent_since_ns > limit_ms * MOMENT_MS;
 }
 
+static void role_say_trouble(struct role_run *r, int err)
+{
+	char text[sizeof r->client.where + 128];
+
+	if ((err == ERR_LEFT || err == ERR_RESET) && r->talked) {
+		snprintf(text, sizeof text, _("the server %s has gone: %s"), r->client.where,
+			 _(err_text(err)));
+		say_told(r->client.where, err, text,
+			 _("a look at the server: was it stopped, or is it being restarted?"));
+	} else {
+		client_say(&r->client, err);
+	}
+	say_note(_("trying again, with growing pauses"));
+}
+
 /* Talks to the server, again and again, until told to end. Returns the exit code. */
 static int role_go_on(struct role_run *r)
 {
@@ -376,8 +403,7 @@ static int role_go_on(struct role_run *r)
 		if (role_is_final(r, err, since_ns, ever))
 			return client_say(&r->client, err);
 		if (err != said && !r->signal_number) {
-			client_say(&r->client, err);
-			say_note(_("trying again, with growing pauses"));
+			role_say_trouble(r, err);
 			said = err;
 		}
 		role_wait(r, wait_ms);
@@ -462,7 +488,7 @@ const struct command command_role = {
 		"no epoch."),
 	.examples = "prise role 127.0.0.1\n"
 		    "prise role master.example:9001 --name web2 --exec './publish'\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT | COMMAND_TAKES_TLS,
 	.options = options,
 	.options_bytes = sizeof(struct options),
 	.run = role_run,

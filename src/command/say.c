@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WHERE_BYTES = 512, LINE_BYTES = 2048 };
+enum { WHERE_BYTES = 512, LINE_BYTES = 2048, USAGE_PART_BYTES = 160 };
 
 struct sentence {
 	enum say_attempt attempt;
@@ -43,6 +43,13 @@ static const struct sentence sentences[] = {
 	 N_("whoever runs that network can give it a name; /etc/hosts can here")},
 	{SAY_REVERSE, ERR_NAME_SERVER, N_("no name server says which names point to %s"),
 	 N_("the network and /etc/resolv.conf")},
+	{SAY_SECURE, ERR_TIMEOUT,
+	 N_("%s took the connection and then said nothing in TLS (timed out)"),
+	 N_("without --tls, if it speaks plainly; -t DUR to wait longer")},
+	{SAY_SECURE, ERR_LEFT, N_("%s left in the middle of the TLS handshake (end of stream)"),
+	 N_("without --tls, if it speaks plainly; its log may say why")},
+	{SAY_SECURE, ERR_RESET, N_("%s broke off the TLS handshake (reset by the peer)"),
+	 N_("without --tls, if it speaks plainly; its log may say why")},
 	{SAY_TALK, ERR_TIMEOUT, N_("%s fell silent in the middle (timed out)"),
 	 N_("-t DUR to wait longer, -v to see what was said until then")},
 	{SAY_TALK, ERR_LEFT, N_("%s left before it had said everything (end of stream)"),
@@ -74,10 +81,39 @@ static const struct sentence sentences[] = {
 	 N_("`ls -ld` on the path, to see who may use it")},
 	{SAY_FILE, ERR_DISK, N_("%s: the disk refuses (full, or failing)"),
 	 N_("`df -h`, to see what is full")},
+	{SAY_CAPTURE, ERR_NO_FILE, N_("%s is neither a file nor a network interface"),
+	 N_("the path of a capture file, or an interface that `ip link` lists, or any")},
+	{SAY_CAPTURE, ERR_PERMISSION, N_("you may not capture on %s (permission denied)"),
+	 N_("as root, or `setcap cap_net_raw+ep` on prise")},
+	{SAY_CAPTURE, ERR_UNREACHABLE, N_("the interface %s is down or gone"),
+	 N_("`ip link set INTERFACE up` as root")},
+	{SAY_CAPTURE, ERR_PROTOCOL, N_("%s is no capture, or is damaged"),
+	 N_("a file in pcap or pcapng, as tcpdump -w and Wireshark write them")},
+	{SAY_CAPTURE, ERR_LEFT, N_("%s is cut short: it ends in the middle of a header or a frame"),
+	 N_("the whole file; all that stands before its end was read")},
+	{SAY_CAPTURE, ERR_REFUSES, N_("the frames of %s are of a kind that prise does not read"),
+	 N_("a capture of Ethernet, loopback, raw IP or Linux cooked frames")},
 	{SAY_RUN, ERR_NO_FILE, N_("there is no program %s"),
 	 N_("its full path, or a look at PATH")},
 	{SAY_RUN, ERR_PERMISSION, N_("%s may not be run (permission denied)"),
 	 N_("`chmod +x` on it, or a program of your own")},
+};
+
+/* A path is another matter than a port. */
+static const struct sentence on_a_path[] = {
+	{SAY_LISTEN, ERR_TIMEOUT, N_("nobody came to %s in time (timed out)"),
+	 N_("-t DUR to wait longer; `ss -lx` shows which paths are listened on")},
+	{SAY_CONNECT, ERR_NO_FILE, N_("there is no socket %s (no such file or directory)"),
+	 N_("another path; `ss -lx` lists which ones are listened on")},
+	{SAY_CONNECT, ERR_REFUSED, N_("nobody listens on %s (connection refused)"),
+	 N_("another path; `ss -lx` lists which ones are listened on")},
+	{SAY_LISTEN, ERR_PERMISSION, N_("you may not make a socket at %s (permission denied)"),
+	 N_("a path in a directory that you may write; `ls -ld` on it shows who may")},
+	{SAY_LISTEN, ERR_NO_FILE, N_("there is no directory for %s (no such file or directory)"),
+	 N_("a path in a directory that exists; `mkdir -p` makes one")},
+	{SAY_LISTEN, ERR_IN_USE,
+	 N_("%s is taken: another program listens there, or it is another kind of file"),
+	 N_("another path; `ss -lxp` lists who holds this one")},
 };
 
 /* Errors whose cause is the same whatever else was attempted. */
@@ -88,6 +124,42 @@ static const struct sentence anywhere[] = {
 	 N_("the network and /etc/resolv.conf, or an address instead of a name")},
 	{0, ERR_NO_ADDRESS, N_("%s is known, but has no address of a family that may be used"),
 	 N_("without -4 or -6, if you gave one")},
+	{0, ERR_TLS, N_("TLS with %s failed"),
+	 N_("`openssl s_client -connect HOST:PORT`, which shows what the server does")},
+	{0, ERR_NOT_TLS, N_("%s does not speak TLS"),
+	 N_("the port where it does, or without TLS (without --tls, http:// for https://)")},
+	{0, ERR_TLS_VERSION, N_("%s speaks no version of TLS that is still safe"),
+	 N_("a newer server: 1.3 for those of prise, 1.2 at least for others")},
+	{0, ERR_CERT_EXPIRED, N_("the certificate of %s has expired, or is not valid yet"),
+	 N_("`date`, for this machine's clock; else the server needs a new certificate")},
+	{0, ERR_CERT_NAME, N_("the certificate of %s is for another name"),
+	 N_("the host's name as the certificate has it; --pin FINGERPRINT if you know its key")},
+	{0, ERR_CERT_UNKNOWN,
+	 N_("nobody this machine trusts signed the certificate of %s (self-signed, or by an "
+	    "unknown authority)"),
+	 N_("--pin FINGERPRINT if you know its key; SSL_CERT_FILE=FILE for an authority of your "
+	    "own")},
+	{0, ERR_CERT_BAD, N_("the certificate of %s is not valid"),
+	 N_("--pin FINGERPRINT if you know its key; else the server needs another certificate")},
+	{0, ERR_KEY_CHANGED,
+	 N_("the key of %s has changed: another machine answers, or it has a "
+	    "new one"),
+	 N_("`prise key` on that machine, to compare; then the line in known_hosts")},
+	{0, ERR_KEY_PIN, N_("the key of %s is not the one that --pin names"),
+	 N_("`prise key` on that machine, to compare")},
+	{0, ERR_KEY_REFUSED, N_("%s does not let the key of this machine in"),
+	 N_("`prise key`, and what it prints into that server's authorized_keys: FINGERPRINT "
+	    "SERVICE")},
+	{0, ERR_KEY_UNKNOWN, N_("%s: the key is not authorised"),
+	 N_("a line FINGERPRINT SERVICE in authorized_keys")},
+	{0, ERR_KEY_SERVICE, N_("%s: the key is not authorised for this service"),
+	 N_("the service's name in the key's line of authorized_keys")},
+	{0, ERR_KEY_MISSING, N_("%s: no key was shown, and one is needed"),
+	 N_("--tls, and `prise key`, which makes one")},
+	{0, ERR_KEY_MODE, N_("%s: others than its owner may read or write it"),
+	 N_("`chmod go= FILE`, and a look at who could have used it")},
+	{0, ERR_KEY_FILE, N_("%s: there is no key in it that can be used"),
+	 N_("moving it away: the next `prise key` makes a new one")},
 	{0, ERR_DESCRIPTORS, N_("out of descriptors at %s"),
 	 N_("prise doctor, which shows the limits")},
 	{0, ERR_MEMORY, N_("out of memory at %s"), N_("`free -h`, to see what is left")},
@@ -99,9 +171,11 @@ static const char *const plain[] = {
 	[SAY_RESOLVE] = N_("cannot look up %s: %s"),
 	[SAY_REVERSE] = N_("cannot look up the names of %s: %s"),
 	[SAY_LISTEN] = N_("cannot listen on %s: %s"),
+	[SAY_SECURE] = N_("no TLS with %s: %s"),
 	[SAY_TALK] = N_("the talk with %s ended: %s"),
 	[SAY_FILE] = N_("cannot use %s: %s"),
 	[SAY_RUN] = N_("cannot run %s: %s"),
+	[SAY_CAPTURE] = N_("cannot capture from %s: %s"),
 };
 
 /* One command a process, so who speaks and how is the process's own. */
@@ -138,25 +212,34 @@ int64_t say_now_us(void)
 	return now.wall_us;
 }
 
+void say_put_event(struct text *t, const struct event *e)
+{
+	event_put_json(t, e, speaker.host[0] == '\0' ? NULL : speaker.host);
+}
+
 void say_event(const struct event *e)
 {
 	char line[8 * EVENT_TEXT_BYTES];
 	struct text t = TEXT_OVER(line);
 
-	event_put_json(&t, e, speaker.host[0] == '\0' ? NULL : speaker.host);
+	say_put_event(&t, e);
 	fwrite(t.data, 1, t.len, stdout);
 }
 
-/* `prise daytime: TEXT`, in `colour` (an SGR number) up to the colon on a terminal. */
+/* `prise daytime: TEXT`, in `colour` (an SGR number) up to the colon on a terminal. What a peer or
+ * a file had to say in it is shown, never obeyed. */
 static void put_line(const char *colour, const char *text)
 {
+	char shown[4 * LINE_BYTES];
+	struct text line = TEXT_OVER(shown);
 	bool coloured = colour != NULL && say_coloured(stderr);
 	const char *space = speaker.command == NULL ? "" : " ";
 	const char *command = speaker.command == NULL ? "" : speaker.command;
 
+	text_put_visible(&line, bytes_of_string(text), true);
 	fflush(stdout);
 	fprintf(stderr, "%s%sprise%s%s:%s %s\n", coloured ? "\033[" : "", coloured ? colour : "",
-		space, command, coloured ? "\033[0m" : "", text);
+		space, command, coloured ? "\033[0m" : "", shown);
 }
 
 static void put_advice(const char *advice)
@@ -206,8 +289,14 @@ static bool names_a_service(const char *command)
 	return false;
 }
 
-static const struct sentence *find(enum say_attempt attempt, int err)
+static const struct sentence *find(enum say_attempt attempt, int err, const char *where)
 {
+	unsigned paths = sizeof(on_a_path) / sizeof(on_a_path[0]);
+
+	if (strncmp(where, "unix:", 5) == 0)
+		for (unsigned i = 0; i < paths; i++)
+			if (on_a_path[i].attempt == attempt && on_a_path[i].err == err)
+				return &on_a_path[i];
 	for (unsigned i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
 		if (sentences[i].attempt == attempt && sentences[i].err == err)
 			return &sentences[i];
@@ -237,7 +326,7 @@ int say_error_try(enum say_attempt attempt, const char *where, int err, const ch
 {
 	char shown[WHERE_BYTES], line[LINE_BYTES], serve[LINE_BYTES];
 	struct text place = TEXT_OVER(shown), text = TEXT_OVER(line), start = TEXT_OVER(serve);
-	const struct sentence *sentence = find(attempt, err);
+	const struct sentence *sentence = find(attempt, err, where);
 
 	text_put_visible(&place, is_about_a_name(err) ? host_of(where) : bytes_of_string(where),
 			 false);
@@ -245,7 +334,8 @@ int say_error_try(enum say_attempt attempt, const char *where, int err, const ch
 		text_printf(&text, _(sentence->text), shown);
 	else
 		text_printf(&text, _(plain[attempt]), shown, _(err_text(err)));
-	if (advice == NULL && err == ERR_REFUSED && names_a_service(speaker.command)) {
+	if (advice == NULL && err == ERR_REFUSED && strncmp(where, "unix:", 5) != 0 &&
+	    names_a_service(speaker.command)) {
 		text_printf(&start, _("prise serve %s, or name another port as HOST:PORT"),
 			    speaker.command);
 		advice = serve;
@@ -261,12 +351,29 @@ int say_error(enum say_attempt attempt, const char *where, int err)
 	return say_error_try(attempt, where, err, NULL);
 }
 
+int say_told(const char *where, int err, const char *text, const char *advice)
+{
+	char line[LINE_BYTES];
+	struct text shown = TEXT_OVER(line);
+
+	text_put_visible(&shown, bytes_of_string(text), false);
+	return put_error(err, where, line, advice);
+}
+
+int say_input(int err)
+{
+	const char *advice = _("a file or a pipe; a directory cannot be read");
+
+	return say_error_try(SAY_FILE, _("standard input"), err,
+			     err == ERR_DIRECTORY ? advice : NULL);
+}
+
 int say_in_use(const char *where, const struct address *address, uint16_t port, bool udp)
 {
 	struct holder holder;
 	char advice[256];
 
-	if (holder_find("/proc", address, port, udp, &holder) < 0 || !holder.pid)
+	if (!port || holder_find("/proc", address, port, udp, &holder) < 0 || !holder.pid)
 		return say_error(SAY_LISTEN, where, ERR_IN_USE);
 	snprintf(advice, sizeof(advice),
 		 _("another port, or end process %d (%s), which holds port %u (%s)"),
@@ -274,16 +381,35 @@ int say_in_use(const char *where, const struct address *address, uint16_t port, 
 	return say_error_try(SAY_LISTEN, where, ERR_IN_USE, advice);
 }
 
+/* What was typed may be as long as a command line; what it begins and how the sentence ends is
+ * enough. */
+static void put_shortened(struct text *t, struct bytes b)
+{
+	if (b.len > 2 * USAGE_PART_BYTES) {
+		struct bytes first = bytes_first(b, USAGE_PART_BYTES);
+
+		first.len -= text_utf8_incomplete_tail(first);
+		text_put_visible(t, first, false);
+		text_put_string(t, "...");
+		b = bytes_after(b, b.len - USAGE_PART_BYTES);
+		while (b.len && (b.data[0] & 0xc0) == 0x80)
+			b = bytes_after(b, 1);
+	}
+	text_put_visible(t, b, false);
+}
+
 int say_usage(const char *advice, const char *format, ...)
 {
-	char raw[LINE_BYTES], line[LINE_BYTES];
-	struct text told = TEXT_OVER(raw), text = TEXT_OVER(line);
+	char line[LINE_BYTES], *told = NULL;
+	struct text text = TEXT_OVER(line);
 	va_list arguments;
 
 	va_start(arguments, format);
-	text_vprintf(&told, format, arguments);
+	if (vasprintf(&told, format, arguments) < 0)
+		told = NULL;
 	va_end(arguments);
-	text_put_visible(&text, text_bytes(&told), false);
+	put_shortened(&text, bytes_of_string(told ? told : format));
+	free(told);
 	return put_error(ERR_USAGE, NULL, line, advice);
 }
 
@@ -332,5 +458,8 @@ int say_end(int code)
 		return code; /* whoever read us has seen enough */
 	clearerr(stdout);
 	speaker.json = false;
+	if (speaker.stdout_errno == EBADF)
+		return say_error_try(SAY_FILE, _("standard output"), ERR_SYSTEM,
+				     _("without >&-, for it is closed, or not open for writing"));
 	return say_error(SAY_FILE, _("standard output"), ERR_DISK);
 }

@@ -14,9 +14,11 @@ enum say_attempt {
 	SAY_RESOLVE, /* looking up the name or address `where` */
 	SAY_REVERSE, /* looking up the names of the address `where` */
 	SAY_LISTEN,  /* listening on `where` */
+	SAY_SECURE,  /* agreeing on TLS with `where`, which had taken the connection */
 	SAY_TALK,    /* a conversation with `where` that had begun */
 	SAY_FILE,    /* opening, reading or writing the file `where` */
 	SAY_RUN,     /* starting the program `where` */
+	SAY_CAPTURE, /* reading frames from the file or interface `where` */
 };
 
 /* Who speaks from now on and how. `command` NULL is prise itself; both outlive their use here. */
@@ -29,6 +31,12 @@ int say_error(enum say_attempt attempt, const char *where, int err);
 
 /* The same with an advice of the command's own, already translated. */
 int say_error_try(enum say_attempt attempt, const char *where, int err, const char *advice);
+
+/* The same in words of the command's own: `text` and `advice` are whole and translated. */
+int say_told(const char *where, int err, const char *text, const char *advice);
+
+/* Standard input cannot be read. Returns the exit code. */
+int say_input(int err);
 
 /* A port to listen on that is taken: names the process that holds it, where that is known.
  * Returns 9. */
@@ -43,6 +51,9 @@ void say_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* An event as one line of JSON on stdout, with this machine's name as host. Any thread. */
 void say_event(const struct event *e);
+
+/* The same line into `t`. */
+void say_put_event(struct text *t, const struct event *e);
 
 /* Microseconds since 1970, for an event's time. */
 int64_t say_now_us(void);

@@ -1,5 +1,6 @@
 /* `prise services`: the system's table of port numbers and names (services(5)), whatever
- * nsswitch.conf says it is made of; a built-in one (services.def) where that table is missing. */
+ * nsswitch.conf says it is made of; a built-in one (net/services.def) where that table is missing.
+ */
 #include "command/command.h"
 
 #include "base/number.h"
@@ -20,7 +21,7 @@ struct entry {
 
 #define PORT(name, port, protocol, aliases) {name, protocol, aliases, port},
 static const struct entry built_in[] = {
-#include "command/services.def"
+#include "net/services.def"
 };
 #undef PORT
 

@@ -180,6 +180,8 @@ static void session_over(void *owner, const struct relay_result *result)
 	struct session *s = owner;
 
 	s->result = *result;
+	if (result->err && result->place == RELAY_FAR && s->tls_err)
+		s->result.err = s->tls_err;
 	s->done = true;
 }
 
@@ -217,10 +219,7 @@ static int session_say(const struct session *s)
 	case RELAY_NEAR_OUT:
 		return session_say_output(err);
 	case RELAY_NEAR_IN:
-		if (err == ERR_SYSTEM)
-			return say_error_try(SAY_FILE, _("standard input"), err,
-					     _("a file or a pipe; a directory cannot be read"));
-		return say_error(SAY_FILE, _("standard input"), err);
+		return say_input(err);
 	case RELAY_FAR:
 		break;
 	}
@@ -251,6 +250,11 @@ static uint64_t session_moved(void *owner)
 	return counts.bytes[RELAY_OUT] + counts.bytes[RELAY_IN];
 }
 
+static uint64_t session_sent(void *owner)
+{
+	return relay_counts(((struct session *)owner)->relay).bytes[RELAY_OUT];
+}
+
 /* Bulk from one program or file to another has nothing else to be seen by. */
 static void session_show_progress(struct session *s, struct progress *p)
 {
@@ -261,8 +265,10 @@ static void session_show_progress(struct session *s, struct progress *p)
 		return;
 	p->done_bytes = session_moved;
 	p->owner = s;
-	if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+	if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode)) {
+		p->done_bytes = session_sent;
 		p->total_bytes = (uint64_t)st.st_size;
+	}
 	progress_begin(p, s->loop);
 }
 
@@ -272,7 +278,8 @@ int session_run(struct session *s, const struct session_plan *plan)
 	struct relay_plan relay = {
 		.near_in = stream_lent(STDIN_FILENO, false),
 		.near_out = stream_lent(STDOUT_FILENO, true),
-		.far = stream_own(plan->fd),
+		.far = plan->tls ? stream_secured(plan->fd, plan->tls, &s->tls_err)
+				 : stream_own(plan->fd),
 		.datagrams = plan->datagrams,
 		.ends_with_far = true,
 		.silent_near = plan->silent_near,

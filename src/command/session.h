@@ -13,6 +13,7 @@ enum { SESSION_COMMAND_BYTES = 128 };
 
 struct session_plan {
 	int fd;            /* connected, non-blocking; the caller's */
+	struct tls *tls;   /* on it, its handshake over; the caller's; or NULL */
 	const char *where; /* what the user calls the peer */
 	bool datagrams;
 	bool silent_near; /* see struct relay_plan */
@@ -28,6 +29,7 @@ struct session {
 	struct loop *loop;
 	struct relay *relay;
 	struct relay_result result;
+	int tls_err; /* what broke it under TLS, or 0 */
 	bool done;
 	int signal_number; /* the one that ended it, or 0 */
 

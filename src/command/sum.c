@@ -153,7 +153,7 @@ static int numbers_from_stdin(struct numbers *n)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
-			return say_error(SAY_FILE, _("standard input"), err_from_errno(errno));
+			return say_input(err_from_errno(errno));
 		code = numbers_take(n, &w, data, (size_t)got);
 		if (code)
 			return code;
@@ -241,7 +241,7 @@ const struct command command_sum = {
 	.examples = "prise sum 127.0.0.1 1 2 3\n"
 		    "prise sum 127.0.0.1:6000 --pickle 5 -- 10 -3\n"
 		    "seq 100 | prise sum localhost\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_TIMEOUT | COMMAND_TAKES_TLS,
 	.options = options,
 	.options_bytes = sizeof(struct options),
 	.run = sum_run,

@@ -47,6 +47,7 @@ const struct command command_time = {
 		    "whole second, so less than one cannot be told. Without a port, 7037; with -u "
 		    "an empty datagram is sent, up to three times."),
 	.examples = "prise time 127.0.0.1\nprise time -u localhost:7037\n",
-	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT,
+	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
+		 COMMAND_TAKES_TLS,
 	.run = time_run,
 };

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 enum { WIDTH_LEAST = 40, WIDTH_MOST = 100, WIDTH_USUAL = 80, OPTION_COLUMN = 26 };
+enum { KEY_WIDTH_LEAST = 60, KEY_NARROW_COLUMN = 6 }; /* defaults may be long words */
 
 unsigned usage_width(FILE *to)
 {
@@ -105,7 +106,66 @@ static void put_options(FILE *to, const struct command *command, unsigned width)
 			continue;
 		if (own != NULL && row->letter != 0 && option_find_letter(own, row->letter) != NULL)
 			shown.letter = 0;
+		shown.help = arguments_help(command, row);
 		put_option(to, &shown, width);
+	}
+}
+
+void usage_put_key(struct text *t, const struct option *row)
+{
+	static const char *const values[] = {
+		[OPTION_FLAG] = N_("yes|no"),  [OPTION_TEXT] = N_("TEXT"),
+		[OPTION_COUNT] = N_("N"),      [OPTION_SIZE] = N_("SIZE"),
+		[OPTION_DURATION] = N_("DUR"), [OPTION_LIST] = N_("\"ADDR...\""),
+	};
+
+	text_printf(t, "%s = ", row->name);
+	if (row->type != OPTION_CHOICE)
+		text_put_string(t, _(values[row->type]));
+	for (const char *c = row->choices; row->type == OPTION_CHOICE && *c != '\0'; c++)
+		text_put_byte(t, *c == ' ' ? '|' : *c);
+}
+
+const char *usage_key_default(const struct option *row)
+{
+	if (row->fallback != NULL || row->type == OPTION_TEXT || row->type == OPTION_LIST)
+		return row->fallback;
+	return row->type == OPTION_FLAG ? "no" : "0";
+}
+
+static void put_key(FILE *to, const struct option *row, unsigned width)
+{
+	unsigned column = width < KEY_WIDTH_LEAST ? KEY_NARROW_COLUMN : OPTION_COLUMN;
+	char left[128], right[512];
+	struct text key = TEXT_OVER(left), help = TEXT_OVER(right);
+	const char *fallback = usage_key_default(row);
+	unsigned at;
+
+	text_put_string(&key, "  ");
+	usage_put_key(&key, row);
+	text_put_string(&help, _(row->help));
+	if (fallback != NULL)
+		text_printf(&help, _(" (default: %s)"), fallback);
+	fputs(left, to);
+	at = (unsigned)text_columns(text_bytes(&key));
+	if (at + 2 > column) {
+		fputc('\n', to);
+		at = 0;
+	}
+	usage_wrap(to, right, at, column, width);
+}
+
+static void put_file(FILE *to, const struct command *command, unsigned width)
+{
+	struct command_keys keys;
+
+	fprintf(to, "\n%s\n", _("The file:"));
+	usage_wrap(to, _(command->file_about), 0, 2, width);
+	for (unsigned i = 0; command->file_keys(i, &keys); i++) {
+		fprintf(to, "\n%s\n", _(keys.title));
+		for (const struct option *row = keys.rows; row->name != NULL; row++)
+			if (row->help != NULL)
+				put_key(to, row, width);
 	}
 }
 
@@ -133,6 +193,8 @@ void usage_print(FILE *to, const struct command *command, const char *summary)
 		usage_wrap(to, _(command->about), 0, 0, width);
 	}
 	put_options(to, command, width);
+	if (command->file_about != NULL)
+		put_file(to, command, width);
 	if (command->examples != NULL) {
 		fprintf(to, "\n%s\n", _("Examples:"));
 		put_lines(to, "  ", command->examples);

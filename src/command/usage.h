@@ -11,6 +11,12 @@ unsigned usage_width(FILE *to);
  * column `at`, where the cursor already is. Blank lines between paragraphs stay. Ends the line. */
 void usage_wrap(FILE *to, const char *text, unsigned at, unsigned indent, unsigned width);
 
+/* A key of a file with what goes behind it, `idle = DUR`. */
+void usage_put_key(struct text *t, const struct option *row);
+
+/* What the key is when it is not there, or NULL when that is nothing to be written. */
+const char *usage_key_default(const struct option *row);
+
 /* `prise help NAME`: summary, synopsis, about, options, examples. */
 void usage_print(FILE *to, const struct command *command, const char *summary);
 

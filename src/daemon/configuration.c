@@ -77,7 +77,9 @@ static int configuration_add(struct configuration *c, const struct service_row *
 	cfg_t *block = cfg && cfg_size(cfg, row->name) ? cfg_getsec(cfg, row->name) : NULL;
 	int err = 0;
 
-	*s = (struct configuration_service){.row = row};
+	*s = (struct configuration_service){.row = row,
+					    .line = block ? c->line[row - service_rows] : 0,
+					    .families = c->families};
 	if (row->machine->settings) {
 		s->settings = calloc(1, row->machine->settings_bytes);
 		if (!s->settings)
@@ -88,34 +90,17 @@ static int configuration_add(struct configuration *c, const struct service_row *
 	option_defaults(service_options, &s->common);
 	if (row->machine->silent_peers)
 		s->common.idle_ms = s->common.first_byte_ms = 0;
+	s->common.udp = row->transports & SERVICE_UDP;
 	if (block)
 		err = configuration_apply(block, service_options, &s->common);
 	if (block && !err)
 		err = configuration_apply(block, row->machine->settings, s->settings);
+	if (s->common.tls && !cfg_size(block, "udp"))
+		s->common.udp = false;
 	if (err)
 		configuration_say(c, "%s: %s: %s", cfg->filename, row->name, _(err_text(err)));
 	*added = s;
 	return err;
-}
-
-static bool configuration_collide(const struct endpoint *a, const struct endpoint *b)
-{
-	if (a->unix_path || b->unix_path)
-		return a->unix_path && b->unix_path && strcmp(a->host, b->host) == 0;
-	if (a->port != b->port || a->port == 0)
-		return false;
-	return a->any || b->any || (a->loopback == b->loopback && strcmp(a->host, b->host) == 0);
-}
-
-/* The service that has an address already; the kernel would say that another program has it. */
-static const struct configuration_service *configuration_holder(const struct configuration *c,
-								const struct endpoint *e)
-{
-	for (unsigned i = 0; i < c->services; i++)
-		for (unsigned k = 0; k < c->service[i].endpoints; k++)
-			if (configuration_collide(&c->service[i].endpoint[k], e))
-				return &c->service[i];
-	return NULL;
 }
 
 static int configuration_parse_endpoints(struct configuration *c, struct configuration_service *s,
@@ -123,7 +108,6 @@ static int configuration_parse_endpoints(struct configuration *c, struct configu
 {
 	char fallback[8];
 	struct option_list list = s->common.listen;
-	const struct configuration_service *holder;
 
 	s->endpoints = 0;
 	if (!list.count) {
@@ -139,42 +123,18 @@ static int configuration_parse_endpoints(struct configuration *c, struct configu
 			configuration_say_listen(c, s->row->name, list.item[i], err);
 			return ERR_SYNTAX;
 		}
-		holder = configuration_holder(c, &s->endpoint[i]);
-		if (holder) {
-			configuration_say(c, _("%s: %s already listens on \"%s\""), s->row->name,
-					  holder->row->name, list.item[i]);
-			return ERR_SYNTAX;
-		}
 		s->endpoints = i + 1;
 	}
 	return 0;
 }
 
-/* Data is not shown or taken beyond loopback by accident. */
-static int configuration_check_reach(struct configuration *c, const struct configuration_service *s,
-				     bool insecure)
+static void configuration_advise_names(struct configuration *c)
 {
-	for (unsigned i = 0; i < s->endpoints && s->row->reach == SERVICE_PRIVATE && !insecure;
-	     i++) {
-		const struct endpoint *e = &s->endpoint[i];
-		struct address a;
-		bool local = e->loopback || e->unix_path || strcmp(e->host, "localhost") == 0 ||
-			     (address_parse_ip(bytes_of_string(e->host), &a) == 0 &&
-			      address_is_loopback(&a));
+	struct text t = TEXT_OVER(c->advice);
 
-		if (!local) {
-			char where[ENDPOINT_HOST_BYTES + 16];
-			struct text t = TEXT_OVER(where);
-
-			endpoint_put(&t, e);
-			configuration_say(c,
-					  _("%s on %s would take or show data beyond this "
-					    "machine: say --insecure if that is meant"),
-					  s->row->name, where);
-			return ERR_USAGE;
-		}
-	}
-	return 0;
+	text_put_string(&t, _("prise serve with one of"));
+	for (unsigned i = 0; i < service_row_count; i++)
+		text_printf(&t, " %s", service_rows[i].name);
 }
 
 static int configuration_name(struct configuration *c, const char *word, cfg_t *cfg)
@@ -196,6 +156,8 @@ static int configuration_name(struct configuration *c, const char *word, cfg_t *
 					  name, nearest);
 		else
 			configuration_say(c, _("there is no service '%s'"), name);
+		if (!nearest || !service_find(nearest))
+			configuration_advise_names(c);
 		return ERR_SYNTAX;
 	}
 	s = configuration_find(c, row);
@@ -205,6 +167,7 @@ static int configuration_name(struct configuration *c, const char *word, cfg_t *
 	if (!s->endpoints)
 		s->common.listen.count = 0;
 	s->endpoints = 1; /* this one names its addresses on the command line */
+	s->line = 0;
 	return option_set(option_find(service_options, "listen", 6), &s->common, equals + 1);
 }
 
@@ -239,6 +202,7 @@ int configuration_read(const struct configuration_request *request, struct confi
 
 	if (!c)
 		return ERR_MEMORY;
+	c->families = request->families;
 	option_defaults(configuration_options, &c->daemon);
 	if (request->path)
 		err = configuration_parse(c, request->path, &cfg);
@@ -252,34 +216,16 @@ int configuration_read(const struct configuration_request *request, struct confi
 
 		err = configuration_parse_endpoints(
 			c, s, standard ? s->row->standard_port : s->row->port);
+		if (request->tls && s->row->transports & SERVICE_TCP) {
+			s->common.tls = true;
+			s->common.udp = false;
+		}
+		if (!err)
+			err = configuration_read_keys(c, s);
 		if (!err)
 			err = configuration_check_reach(c, s, request->insecure);
 	}
-	return err;
-}
-
-static void configuration_resolve_host(const struct endpoint *e, struct name_answer *answer)
-{
-	struct name_query query = {.port = e->port};
-
-	if (e->unix_path || e->loopback || e->any)
-		return;
-	snprintf(query.host, sizeof query.host, "%s", e->host);
-	name_resolve(&query, answer);
-}
-
-int configuration_resolve(struct configuration *c)
-{
-	for (unsigned i = 0; i < c->services; i++) {
-		struct configuration_service *s = &c->service[i];
-
-		s->names = calloc(s->endpoints ? s->endpoints : 1, sizeof *s->names);
-		if (!s->names)
-			return ERR_MEMORY;
-		for (unsigned k = 0; k < s->endpoints; k++)
-			configuration_resolve_host(&s->endpoint[k], &s->names[k]);
-	}
-	return 0;
+	return err ? err : configuration_check_taken(c);
 }
 
 static bool configuration_same_value(const struct option *row, const void *a, const void *b)
@@ -324,7 +270,7 @@ bool configuration_same(const struct configuration_service *a,
 	for (const struct option *row = a->row->machine->settings; row && row->name; row++)
 		if (!configuration_same_value(row, a->settings, b->settings))
 			return false;
-	return a->endpoints == b->endpoints &&
+	return !a->keys == !b->keys && a->endpoints == b->endpoints &&
 	       memcmp(a->endpoint, b->endpoint, a->endpoints * sizeof a->endpoint[0]) == 0;
 }
 
@@ -352,6 +298,7 @@ void configuration_free(struct configuration *c)
 	for (unsigned i = 0; i < c->services; i++) {
 		configuration_free_settings(c->service[i].row, c->service[i].settings);
 		free(c->service[i].names);
+		configuration_free_keys(&c->service[i]);
 	}
 	configuration_free_texts(configuration_options, &c->daemon);
 	if (c->file)

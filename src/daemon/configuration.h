@@ -23,6 +23,11 @@ struct configuration_service {
 	const struct service_row *row;
 	struct service_settings common;
 	void *settings; /* of the machine, or NULL */
+	char *keys;     /* what its authorized_keys says; NULL: none, so no key is asked for */
+	size_t keys_len;
+	char *keys_path; /* where that is, or would be; or NULL */
+	unsigned line;   /* of the file, where its addresses are; 0: they are not from there */
+	enum name_families families; /* to listen on, where an endpoint leaves it open */
 	unsigned endpoints;
 	struct endpoint endpoint[ENDPOINT_MOST];
 	struct name_answer *names; /* of each endpoint that is a name: configuration_resolve */
@@ -32,8 +37,11 @@ struct configuration {
 	struct configuration_daemon daemon;
 	unsigned services;
 	struct configuration_service service[CONFIGURATION_SERVICES_MOST];
-	void *file;                                /* keeps the strings alive */
-	char message[CONFIGURATION_MESSAGE_BYTES]; /* why configuration_read failed, translated */
+	enum name_families families;
+	unsigned line[CONFIGURATION_SERVICES_MOST]; /* of each row's addresses in the file, or 0 */
+	void *file;                                 /* keeps the strings alive */
+	char message[CONFIGURATION_MESSAGE_BYTES];  /* why configuration_read failed, translated */
+	char advice[CONFIGURATION_MESSAGE_BYTES];   /* what to try then, or empty */
 };
 
 struct configuration_request {
@@ -43,6 +51,8 @@ struct configuration_request {
 	unsigned name_count;
 	bool standard_ports;
 	bool insecure;
+	bool tls;                    /* every service that can */
+	enum name_families families; /* of loopback, everywhere and names */
 };
 
 /* Fills `c`. 0; or ERR_SYNTAX (wrong usage or file), ERR_NO_FILE, ERR_PERMISSION, ERR_MEMORY with
@@ -50,11 +60,23 @@ struct configuration_request {
 int configuration_read(const struct configuration_request *request, struct configuration **c);
 
 /* Asks for every name to be listened on; what the resolver says of each is found again by whoever
- * opens it. Blocks: before loops run, or in a work thread. 0 or ERR_MEMORY. */
+ * opens it. Blocks: before loops run, or in a work thread. 0, ERR_MEMORY, or ERR_SYNTAX with
+ * c->message set when two services turn out to want one port. */
 int configuration_resolve(struct configuration *c);
+
+/* Whether it may be listened for on this machine's loopback only: it takes or shows data, and lets
+ * in anybody. */
+bool configuration_stays_home(const struct configuration_service *s, bool insecure);
+
+/* Whether who listens on the one and who listens on the other, both on one port, would share it. */
+bool configuration_overlap(const struct address *a, const struct address *b);
 
 /* After a failure `*c` still holds the message; free it too. */
 void configuration_free(struct configuration *c);
+
+/* The service's authorized_keys are the caller's from now on: forgets them, or frees them. */
+void configuration_leave_keys(struct configuration_service *s);
+void configuration_free_keys(struct configuration_service *s);
 
 /* Frees a machine's settings that were taken over from a configuration. */
 void configuration_free_settings(const struct service_row *row, void *settings);

@@ -159,7 +159,8 @@ static int configuration_check_value(cfg_t *cfg, const struct option *row, const
 	if (err == ERR_RANGE)
 		configuration_say(configuration_current,
 				  _("%s:%d: %s = \"%s\": expected %" PRIu64 " to %" PRIu64 "%s"),
-				  cfg->filename, cfg->line, row->name, value, row->least, row->most,
+				  cfg->filename, cfg->line, row->name, value, row->least,
+				  row->most ? row->most : UINT64_MAX,
 				  row->type == OPTION_DURATION ? " ms" : "");
 	else if (err)
 		configuration_say(configuration_current, _("%s:%d: %s = \"%s\": expected %s"),
@@ -181,6 +182,35 @@ static int configuration_validate_once(cfg_t *cfg, cfg_opt_t *opt)
 	return -1;
 }
 
+/* Where a service has its addresses from, for mistakes that show only later: the line of `listen`,
+ * else the last of its block. */
+static void configuration_note_line(const struct service_row *row, int line)
+{
+	unsigned *noted = &configuration_current->line[row - service_rows];
+
+	if (!*noted)
+		*noted = (unsigned)line;
+}
+
+static int configuration_validate_block(cfg_t *cfg, cfg_opt_t *opt)
+{
+	configuration_note_line(service_find(opt->name), cfg->line);
+	return configuration_validate_once(cfg, opt);
+}
+
+/* To answer UDP is only for those that can. */
+static int configuration_check_udp(cfg_t *cfg, const struct service_row *row, const char *value)
+{
+	struct service_settings asked = {0};
+
+	option_set(option_find(service_options, "udp", 3), &asked, value);
+	if (!asked.udp || row->transports & (SERVICE_UDP | SERVICE_UDP_ASKED))
+		return 0;
+	configuration_say(configuration_current, _("%s:%d: %s goes over TCP only"), cfg->filename,
+			  cfg->line, row->name);
+	return ERR_SYNTAX;
+}
+
 static int configuration_validate(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const struct service_row *service = service_find(cfg->name);
@@ -190,6 +220,11 @@ static int configuration_validate(cfg_t *cfg, cfg_opt_t *opt)
 	const char *value = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 
 	if (configuration_validate_once(cfg, opt) != 0)
+		return -1;
+	if (service && row && row->type == OPTION_LIST)
+		configuration_note_line(service, cfg->line);
+	if (service && value && strcmp(opt->name, "udp") == 0 &&
+	    configuration_check_udp(cfg, service, value) != 0)
 		return -1;
 	return row && value ? configuration_check_value(cfg, row, value) : 0;
 }
@@ -220,10 +255,13 @@ static cfg_t *configuration_parser(void)
 {
 	cfg_opt_t end = CFG_END(), last = CFG_STR(CONFIGURATION_END, NULL, CFGF_NODEFAULT);
 	cfg_opt_t opts[CONFIGURATION_KEYS_MOST];
-	cfg_opt_t blocks[CONFIGURATION_SERVICES_MOST][CONFIGURATION_KEYS_MOST];
+	/* Too many for the stack of a thread that reads the file again. */
+	cfg_opt_t(*blocks)[CONFIGURATION_KEYS_MOST] = calloc(service_row_count, sizeof *blocks);
 	unsigned count = configuration_add_keys(opts, 0, configuration_options);
 	cfg_t *cfg;
 
+	if (!blocks)
+		return NULL;
 	for (unsigned i = 0; i < service_row_count; i++) {
 		unsigned keys = configuration_add_keys(blocks[i], 0, service_options);
 		cfg_opt_t block = CFG_SEC(service_rows[i].name, blocks[i], CFGF_NODEFAULT);
@@ -235,6 +273,7 @@ static cfg_t *configuration_parser(void)
 	opts[count++] = last;
 	opts[count] = end;
 	cfg = cfg_init(opts, CFGF_NONE);
+	free(blocks);
 	if (!cfg)
 		return NULL;
 	cfg_set_error_function(cfg, configuration_complaint);
@@ -242,7 +281,7 @@ static cfg_t *configuration_parser(void)
 		cfg_set_validate_func(cfg, row->name, configuration_validate);
 	cfg_set_validate_func(cfg, "user", configuration_validate_user);
 	for (unsigned i = 0; i < service_row_count; i++) {
-		cfg_set_validate_func(cfg, service_rows[i].name, configuration_validate_once);
+		cfg_set_validate_func(cfg, service_rows[i].name, configuration_validate_block);
 		for (unsigned t = 0; t < 2; t++) {
 			const struct option *row = configuration_tables(&service_rows[i], t);
 

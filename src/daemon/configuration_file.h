@@ -11,6 +11,17 @@
  * ERR_PERMISSION, ERR_MEMORY, ... with c->message set. */
 int configuration_parse(struct configuration *c, const char *path, cfg_t **parsed);
 
+/* daemon/configuration_keys.c: reads whom `s` lets in. 0, or an error with c->message set. */
+int configuration_read_keys(struct configuration *c, struct configuration_service *s);
+
+/* daemon/configuration_listen.c. Data is not shown or taken beyond loopback by accident: 0, or
+ * ERR_USAGE with c->message set. */
+int configuration_check_reach(struct configuration *c, const struct configuration_service *s,
+			      bool insecure);
+
+/* No two on one port, as far as the addresses are known: 0, or ERR_SYNTAX with c->message set. */
+int configuration_check_taken(struct configuration *c);
+
 /* The nearest valid key of a block, or of the file itself when `row` is NULL; NULL: none is near.
  */
 const char *configuration_nearest(const struct service_row *row, const char *name);

@@ -7,7 +7,6 @@
 #include "daemon/sandbox.h"
 
 #include <libintl.h>
-#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,13 +16,15 @@
 
 #define _(s) gettext(s)
 
-enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_LOG_WAIT_MS = 2000 };
+enum { DAEMON_LOOPS_BY_DEFAULT = 8, DAEMON_PATHS_MOST = 32 };
 
 static void daemon_event(void *owner, struct event *e)
 {
 	struct daemon *d = owner;
 
-	log_publish(d->log, e);
+	/* What nobody asked to see costs nobody anything. */
+	if (e->level >= d->plan->level)
+		events_publish(d->events, e);
 }
 
 static void daemon_wire(void *owner, const char *service, const struct address *remote,
@@ -42,7 +43,7 @@ void daemon_say(struct daemon *d, enum event_level level, const char *type, cons
 	event_init(&e, level, type, NULL, loop_now(d->worker[0].loop)->wall_us);
 	if (name)
 		event_string(&e, name, value);
-	log_publish(d->log, &e);
+	events_publish(d->events, &e);
 }
 
 static unsigned daemon_loops(const struct configuration_daemon *settings)
@@ -68,32 +69,16 @@ static void daemon_raise_descriptors(void)
 	}
 }
 
-/* Duplicates for one service: of the sockets of the one it replaces, else of systemd's of its name.
- */
-static unsigned daemon_given(struct daemon *d, const struct service_row *row,
-			     const struct running *old, struct running_socket *given)
-{
-	unsigned count = old ? running_sockets(old, given, RUNNING_SOCKETS_MOST) : 0;
-
-	for (unsigned i = 0; i < d->given && !old && count < RUNNING_SOCKETS_MOST; i++) {
-		if (strcmp(d->given_name[i], row->name) != 0)
-			continue;
-		given[count] = d->given_socket[i];
-		given[count].fd = fcntl(d->given_socket[i].fd, F_DUPFD_CLOEXEC, 0);
-		count += given[count].fd >= 0;
-	}
-	return count;
-}
-
-/* Whether a service that runs listens on that port. */
-static bool daemon_has_port(void *owner, uint16_t port, bool datagram)
+/* Whether a service that runs listens on that address. */
+static bool daemon_has_address(void *owner, const struct address *address, bool datagram)
 {
 	const struct daemon *d = owner;
 	struct running_socket socket;
 
 	for (unsigned i = 0; i < d->services; i++)
 		for (unsigned k = 0; running_bound(d->service[i], k, &socket); k++)
-			if (socket.address.port == port && socket.datagram == datagram)
+			if (socket.address.port == address->port && socket.datagram == datagram &&
+			    configuration_overlap(&socket.address, address))
 				return true;
 	return false;
 }
@@ -108,23 +93,29 @@ int daemon_open_service(struct daemon *d, struct configuration_service *configur
 		.workers = d->worker,
 		.worker_count = d->workers,
 		.state_dir = d->state_dir,
+		.api = api_service(d->api),
 		.calls = {.event = daemon_event,
 			  .wire = d->plan->log.wire ? daemon_wire : NULL,
 			  .level = d->plan->level,
 			  .owner = d},
 		.given = given,
+		.key = d->key,
 	};
 	int err;
 
-	plan.is_ours = daemon_has_port;
+	plan.is_ours = d->reload ? daemon_has_address : NULL;
 	plan.ours = d;
 	plan.given_count = daemon_given(d, configuration->row, old, given);
-	err = running_open(opened, &plan, &trouble->socket);
+	err = daemon_check_given(d, configuration, given, plan.given_count, trouble);
+	if (!err)
+		err = daemon_check_state(d, configuration->row, trouble);
+	if (!err)
+		err = running_open(opened, &plan, &trouble->socket);
 	for (unsigned i = 0; i < plan.given_count; i++)
 		if (given[i].fd >= 0)
 			close(given[i].fd);
 	trouble->service = configuration->row->name;
-	trouble->listening = err != 0;
+	trouble->listening = err != 0 && !trouble->message[0];
 	return err;
 }
 
@@ -146,9 +137,20 @@ int daemon_read(const struct configuration_request *request, struct configuratio
 {
 	int err = configuration_read(request, c);
 
-	if (err && *c)
+	if (err && *c) {
 		snprintf(trouble->message, sizeof trouble->message, "%s", (*c)->message);
+		snprintf(trouble->advice, sizeof trouble->advice, "%s", (*c)->advice);
+	}
 	trouble->unreadable = err && request->path && err_exit(err) != 2;
+	return err;
+}
+
+int daemon_resolve(struct configuration *c, struct daemon_trouble *trouble)
+{
+	int err = configuration_resolve(c);
+
+	if (err)
+		snprintf(trouble->message, sizeof trouble->message, "%s", c->message);
 	return err;
 }
 
@@ -176,8 +178,10 @@ static void daemon_drain(struct daemon *d)
 
 	notify_send("STOPPING=1");
 	daemon_say(d, EVENT_NOTICE, "daemon.stopping", NULL, NULL);
-	for (unsigned i = 0; i < d->services; i++)
+	for (unsigned i = 0; i < d->services; i++) {
+		running_remove_paths(d->service[i], false, NULL, NULL);
 		running_retire(d->service[i]);
+	}
 	for (unsigned i = 0; i < d->workers; i++) {
 		struct daemon_errand errand = {d, &d->worker[i], until_ns};
 
@@ -219,16 +223,6 @@ static int daemon_make_workers(struct daemon *d)
 	return err ? err : loop_signals(d->worker[0].loop, signals, 3, daemon_caught, d);
 }
 
-static int daemon_find_state(struct daemon *d)
-{
-	struct text path = TEXT_OVER(d->state_dir);
-	int err = place_state(&path);
-
-	if (!err)
-		err = place_make(d->state_dir);
-	return err;
-}
-
 static bool daemon_configures(const struct configuration *c, const char *name)
 {
 	for (unsigned i = 0; i < c->services; i++)
@@ -262,23 +256,51 @@ static int daemon_open(struct daemon *d, struct configuration *c, struct daemon_
 static int daemon_confine(struct daemon *d, const struct configuration *c,
 			  struct daemon_trouble *trouble)
 {
-	const char *sockets[CONFIGURATION_SERVICES_MOST * ENDPOINT_MOST + 1] = {NULL};
-	unsigned count = 0;
-	int err = 0;
+	const char *sockets[CONFIGURATION_SERVICES_MOST * ENDPOINT_MOST + 2] = {NULL};
+	struct service_path paths[DAEMON_PATHS_MOST] = {0};
+	unsigned count = 0, path_count = daemon_key_paths(d, paths, DAEMON_PATHS_MOST);
+	int ruleset_fd = 0, err = 0;
 
 	for (unsigned i = 0; i < c->services; i++)
 		for (unsigned k = 0; k < c->service[i].endpoints; k++)
 			if (c->service[i].endpoint[k].unix_path)
 				sockets[count++] = c->service[i].endpoint[k].host;
+	for (unsigned i = 0; i < d->services; i++) {
+		const struct configuration_service *s = running_configuration(d->service[i]);
+
+		if (s->row->keeper && s->row->keeper->paths)
+			path_count += s->row->keeper->paths(s->settings, paths + path_count,
+							    DAEMON_PATHS_MOST - path_count);
+	}
+	if (d->control)
+		sockets[count++] = control_path(d->control);
+	if (d->config_dir[0] && path_count < DAEMON_PATHS_MOST) /* the token in it */
+		paths[path_count++] = (struct service_path){.path = d->config_dir};
+	if (d->settings.sandbox)
+		ruleset_fd = sandbox_prepare(d->state_err ? NULL : d->state_dir,
+					     d->plan->request.path, sockets, paths, path_count,
+					     &d->unconfined_by);
 	if (d->settings.user) {
-		err = sandbox_become(d->settings.user, d->state_dir);
+		err = sandbox_become(d->settings.user, d->state_err ? NULL : d->state_dir);
 		if (err)
 			snprintf(trouble->message, sizeof trouble->message, "user = \"%s\": %s",
 				 d->settings.user, _(err_text(err)));
 	}
-	if (!err && d->settings.sandbox)
-		d->unconfined = sandbox_enter(d->state_dir, d->plan->request.path, sockets) != 0;
+	if (d->settings.sandbox)
+		d->unconfined = ruleset_fd < 0 ? ruleset_fd : sandbox_enter(ruleset_fd);
 	return err;
+}
+
+static void daemon_tell_unconfined(struct daemon *d)
+{
+	struct event e;
+
+	event_init(&e, EVENT_WARNING, "daemon.unconfined", NULL,
+		   loop_now(d->worker[0].loop)->wall_us);
+	event_string(&e, "why", err_name(d->unconfined));
+	if (d->unconfined_by)
+		event_string(&e, "path", d->unconfined_by);
+	events_publish(d->events, &e);
 }
 
 static int daemon_start_services(struct daemon *d, struct daemon_trouble *trouble)
@@ -292,10 +314,7 @@ static int daemon_start_services(struct daemon *d, struct daemon_trouble *troubl
 		if (!err)
 			continue;
 		trouble->service = row->name;
-		if (row->keeper)
-			snprintf(trouble->message, sizeof trouble->message,
-				 _("%s cannot keep its record in %s: %s"), row->name, d->state_dir,
-				 _(err_text(err)));
+		err = daemon_say_record(d, row, err, trouble);
 	}
 	daemon_share_ports(d);
 	for (unsigned i = 1; i < d->workers && !err; i++)
@@ -310,19 +329,20 @@ static int daemon_set_up(struct daemon *d, struct configuration *c, struct daemo
 	d->settings = c->daemon;
 	daemon_raise_descriptors();
 	err = daemon_make_workers(d);
-	if (!err)
-		err = daemon_find_state(d);
 	if (err)
 		return err;
+	daemon_find_state(d);
 	d->given = notify_sockets(d->given_socket, d->given_name, RUNNING_SOCKETS_MOST,
 				  d->given_names, sizeof d->given_names);
-	err = daemon_open(d, c, trouble);
+	err = daemon_load_key(d, c, trouble);
+	if (!err)
+		err = daemon_open_face(d);
+	if (!err)
+		err = daemon_open(d, c, trouble);
 	if (!err)
 		err = daemon_confine(d, c, trouble);
 	if (!err)
-		err = log_start(&d->log, &d->plan->log);
-	if (!err && d->unconfined)
-		daemon_say(d, EVENT_WARNING, "daemon.unconfined", "why", err_name(ERR_SYSTEM));
+		err = daemon_start_face(d);
 	if (!err)
 		err = daemon_start_services(d, trouble);
 	return err;
@@ -340,7 +360,7 @@ int daemon_start(struct daemon **started, const struct daemon_plan *plan,
 	d->plan = plan;
 	err = daemon_read(&plan->request, &d->configuration, trouble);
 	if (!err)
-		err = configuration_resolve(d->configuration);
+		err = daemon_resolve(d->configuration, trouble);
 	if (!err)
 		err = daemon_set_up(d, d->configuration, trouble);
 	if (err) {
@@ -366,6 +386,10 @@ bool daemon_bound(const struct daemon *d, unsigned index, const struct service_r
 int daemon_run(struct daemon *d)
 {
 	notify_send("READY=1");
+	if (d->unconfined)
+		daemon_tell_unconfined(d);
+	if (d->control_err)
+		daemon_tell_control(d);
 	loop_run(d->worker[0].loop);
 	return d->signal_number;
 }
@@ -389,11 +413,12 @@ bool daemon_free(struct daemon *d)
 		running_free(d->old[i]);
 	if (d->workers)
 		loop_turn(d->worker[0].loop, 0); /* the last answers of keepers' jobs */
-	if (!log_stop(d->log, DAEMON_LOG_WAIT_MS) || reading)
+	if (!daemon_close_face(d) || reading)
 		return false;
 	for (unsigned i = 0; i < d->workers; i++)
 		worker_destroy(&d->worker[i]);
 	configuration_free(d->configuration);
+	tls_key_free(d->key);
 	free(d->worker);
 	free(d->old);
 	free(d);

@@ -14,7 +14,7 @@ struct daemon;
 
 struct daemon_plan {
 	struct configuration_request request;
-	enum event_level level; /* least of conn.open and conn.close */
+	enum event_level level; /* of the services' events, the least that is published */
 	struct log_calls log;   /* wire NULL: not wanted */
 };
 
@@ -24,7 +24,8 @@ struct daemon_trouble {
 	bool unreadable;     /* the configuration file cannot be read at all */
 	bool listening;      /* `socket` says what could not be listened on */
 	struct running_trouble socket;
-	char message[CONFIGURATION_MESSAGE_BYTES]; /* of the configuration, translated; or empty */
+	char message[CONFIGURATION_MESSAGE_BYTES]; /* the whole sentence, translated; or empty */
+	char advice[CONFIGURATION_MESSAGE_BYTES];  /* what to try then, translated; or empty */
 };
 
 /* The plan and its strings must outlive the daemon. 0, or an ERR_ with `trouble` filled in. */
@@ -34,6 +35,9 @@ int daemon_start(struct daemon **daemon, const struct daemon_plan *plan,
 /* The index-th address that is listened on, with its service; false past the last. */
 bool daemon_bound(const struct daemon *daemon, unsigned index, const struct service_row **row,
 		  struct running_socket *socket);
+
+/* The key that its services show. False: none of them speaks TLS. */
+bool daemon_fingerprint(const struct daemon *daemon, struct key_digest *digest);
 
 /* Returns the signal that ended it, after the drain. */
 int daemon_run(struct daemon *daemon);

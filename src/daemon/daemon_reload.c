@@ -68,8 +68,10 @@ struct daemon_change {
 static void daemon_undo(struct daemon *d, struct daemon_change *change)
 {
 	for (unsigned i = 0; i < change->services; i++)
-		if (!change->kept[i])
+		if (!change->kept[i]) {
+			running_remove_paths(change->service[i], true, NULL, NULL);
 			daemon_retire(d, change->service[i]);
+		}
 }
 
 static int daemon_prepare(struct daemon *d, struct configuration *c, struct daemon_change *change,
@@ -81,7 +83,7 @@ static int daemon_prepare(struct daemon *d, struct configuration *c, struct daem
 		bool kept = old && configuration_same(running_configuration(old), wanted);
 		int err = 0;
 
-		if (old && !kept && wanted->row->keeper) {
+		if (old && !kept && wanted->row->keeper && !wanted->row->keeper->plural) {
 			snprintf(trouble->message, sizeof trouble->message,
 				 _("%s holds state: restart to change it"), wanted->row->name);
 			return ERR_SYSTEM;
@@ -97,14 +99,19 @@ static int daemon_prepare(struct daemon *d, struct configuration *c, struct daem
 }
 
 /* Only once all that can fail has been done: a client that a new service took would go with it. */
-static int daemon_start_change(struct daemon_change *change, struct daemon_trouble *trouble)
+static int daemon_start_change(const struct daemon *d, struct daemon_change *change,
+			       struct daemon_trouble *trouble)
 {
 	int err = 0;
 
 	for (unsigned i = 0; i < change->services && !err; i++) {
-		trouble->service = running_configuration(change->service[i])->row->name;
+		const struct service_row *row = running_configuration(change->service[i])->row;
+
+		trouble->service = row->name;
 		if (!change->kept[i])
 			err = running_start(change->service[i]);
+		if (err)
+			err = daemon_say_record(d, row, err, trouble);
 	}
 	return err;
 }
@@ -117,11 +124,27 @@ static bool daemon_goes_on(const struct daemon_change *change, const struct runn
 	return false;
 }
 
+static bool daemon_keeps_path(const void *owner, const char *path)
+{
+	const struct daemon_change *change = owner;
+	struct running_socket socket;
+
+	for (unsigned i = 0; i < change->services; i++)
+		for (unsigned k = 0; running_bound(change->service[i], k, &socket); k++)
+			if (strcmp(socket.unix_path, path) == 0)
+				return true;
+	return false;
+}
+
 static void daemon_apply(struct daemon *d, const struct daemon_change *change)
 {
 	for (unsigned i = 0; i < d->services; i++) {
-		if (!daemon_goes_on(change, d->service[i]))
-			daemon_retire(d, d->service[i]);
+		if (daemon_goes_on(change, d->service[i])) {
+			running_reload(d->service[i]);
+			continue;
+		}
+		running_remove_paths(d->service[i], false, daemon_keeps_path, change);
+		daemon_retire(d, d->service[i]);
 	}
 	d->services = change->services;
 	memcpy(d->service, change->service, sizeof d->service);
@@ -158,14 +181,27 @@ static void daemon_read_again(struct work_job *job)
 
 	r->err = daemon_read(&r->daemon->plan->request, &r->configuration, &r->trouble);
 	if (!r->err)
-		r->err = configuration_resolve(r->configuration);
+		r->err = daemon_resolve(r->configuration, &r->trouble);
+}
+
+/* The sandbox was made for the directories of the start. */
+static bool daemon_is_walled(const struct daemon *d, const struct daemon_trouble *trouble, int err)
+{
+	return err == ERR_PERMISSION && trouble->listening && d->settings.sandbox &&
+	       !d->unconfined && strncmp(trouble->socket.where, "unix:", 5) == 0;
 }
 
 static void daemon_tell_failure(struct daemon *d, struct daemon_trouble *trouble, int err)
 {
+	if (!trouble->message[0] && daemon_is_walled(d, trouble, err))
+		snprintf(trouble->message, sizeof trouble->message,
+			 _("%s: %s: the sandbox lets no socket be made there: restart to listen "
+			   "on it"),
+			 trouble->service, trouble->socket.where);
 	if (!trouble->message[0])
 		snprintf(trouble->message, sizeof trouble->message, "%s: %s%s%s",
-			 trouble->service ? trouble->service : "serve", trouble->socket.where,
+			 trouble->service ? trouble->service : "serve",
+			 trouble->listening ? trouble->socket.where : "",
 			 trouble->listening ? ": " : "", _(err_text(err)));
 	daemon_say(d, EVENT_ERROR, "daemon.reload_failed", "why", trouble->message);
 }
@@ -180,15 +216,18 @@ static int daemon_carry_out(struct daemon *d, struct configuration *c,
 	if (!err)
 		err = daemon_check_fixed(d, c, trouble);
 	if (!err)
+		err = daemon_load_key(d, c, trouble);
+	if (!err)
 		err = daemon_prepare(d, c, &change, trouble);
 	if (!err)
-		err = daemon_start_change(&change, trouble);
+		err = daemon_start_change(d, &change, trouble);
 	if (err) {
 		daemon_undo(d, &change);
 		return err;
 	}
 	d->settings.drain_ms = c->daemon.drain_ms;
 	daemon_apply(d, &change);
+	daemon_rekey(d, c);
 	return 0;
 }
 

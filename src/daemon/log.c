@@ -18,7 +18,7 @@ struct log {
 	struct log_calls calls;
 	uint64_t dropped_told;
 	_Atomic uint64_t wire_bytes;   /* waiting */
-	_Atomic uint64_t wire_dropped; /* pieces */
+	_Atomic uint64_t wire_dropped; /* pieces, and lines of other processes */
 };
 
 struct log_mail {
@@ -40,7 +40,7 @@ struct log_wire_mail {
 
 static void log_tell_gap(struct log *log)
 {
-	uint64_t dropped = loop_dropped(log->loop) + atomic_load(&log->wire_dropped);
+	uint64_t dropped = log_dropped(log);
 	struct event e;
 
 	if (dropped == log->dropped_told)
@@ -69,6 +69,53 @@ static void log_write_wire(struct loop_mail *mail, struct loop *loop)
 			   bytes_of(m->data, m->len), m->boot_ns);
 	atomic_fetch_sub(&m->log->wire_bytes, m->len);
 	free(m);
+}
+
+struct log_line_mail {
+	struct loop_mail mail;
+	struct log *log;
+	size_t len;
+	uint8_t data[];
+};
+
+static void log_write_line(struct loop_mail *mail, struct loop *loop)
+{
+	struct log_line_mail *m = (struct log_line_mail *)mail;
+
+	log_tell_gap(m->log);
+	if (m->log->calls.line)
+		m->log->calls.line(m->log->calls.owner, bytes_of(m->data, m->len));
+	atomic_fetch_sub(&m->log->wire_bytes, m->len);
+	free(m);
+}
+
+void log_line(struct log *log, struct bytes json)
+{
+	struct log_line_mail *m = NULL;
+
+	if (atomic_fetch_add(&log->wire_bytes, json.len) < LOG_WIRE_BYTES)
+		m = malloc(sizeof *m + json.len);
+	if (!m) {
+		atomic_fetch_sub(&log->wire_bytes, json.len);
+		atomic_fetch_add(&log->wire_dropped, 1);
+		return;
+	}
+	*m = (struct log_line_mail){.mail.run = log_write_line, .log = log, .len = json.len};
+	memcpy(m->data, json.data, json.len);
+	if (!loop_post(log->loop, &m->mail)) {
+		atomic_fetch_sub(&log->wire_bytes, json.len);
+		free(m);
+	}
+}
+
+int log_wake_descriptor(const struct log *log)
+{
+	return loop_wake_descriptor(log->loop);
+}
+
+uint64_t log_dropped(const struct log *log)
+{
+	return loop_dropped(log->loop) + atomic_load(&log->wire_dropped);
 }
 
 void log_wire(struct log *log, const char *service, const struct address *remote,
@@ -101,7 +148,7 @@ static void *log_run(void *argument)
 {
 	struct log *log = argument;
 
-	loop_part_descriptors(log->loop);
+	loop_part_descriptors(log->loop, NULL, 0);
 	loop_run(log->loop);
 	return NULL;
 }

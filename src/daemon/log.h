@@ -10,6 +10,8 @@ struct log;
 
 struct log_calls {
 	void (*write)(void *owner, const struct event *event);
+	/* An event of another process, as JSON on one line, without LF. NULL: not wanted. */
+	void (*line)(void *owner, struct bytes json);
 	/* -v: bytes that crossed the wire at `boot_ns`. */
 	void (*wire)(void *owner, const char *service, const struct address *remote,
 		     enum pump_direction direction, struct bytes b, uint64_t boot_ns);
@@ -21,6 +23,15 @@ int log_start(struct log **log, const struct log_calls *calls);
 
 /* Any thread. The event is copied. */
 void log_publish(struct log *log, const struct event *event);
+
+/* The same for an event of another process, as JSON. Any thread. */
+void log_line(struct log *log, struct bytes json);
+
+/* loop_wake_descriptor of its loop. */
+int log_wake_descriptor(const struct log *log);
+
+/* What the mailbox could not take so far. Any thread. */
+uint64_t log_dropped(const struct log *log);
 
 /* Bytes on the wire. Any thread. Copied; of more than 16 MiB that wait the rest is dropped,
  * counted. */

@@ -82,7 +82,7 @@ unsigned notify_sockets(struct running_socket *sockets, const char **names, unsi
 	if (!fds || !pid || number_parse_u64(bytes_of_string(pid), &for_pid) < 0 ||
 	    for_pid != (uint64_t)getpid() || number_parse_u64(bytes_of_string(fds), &count) < 0)
 		return 0;
-	for (uint64_t i = 0; i < count && used < most; i++) {
+	for (uint64_t i = 0; i < count && i < most; i++) {
 		const char *name = strsep(&rest, ":");
 
 		names[used] = name ? name : "";

@@ -49,7 +49,8 @@ static void running_told(void *owner, uint64_t from, uint64_t to, const struct m
 	struct running *r = share->running;
 
 	if (to == OUT_HUB && running_row(r)->keeper)
-		running_row(r)->keeper->told(r->keeper_state, from, message);
+		running_row(r)->keeper->told(
+			share->keeper_share ? share->keeper_share : r->keeper_state, from, message);
 }
 
 static void running_resume_share(struct loop_mail *mail, struct loop *loop)
@@ -147,6 +148,7 @@ static struct running *running_new(const struct running_plan *plan)
 	}
 	r->plan = *plan;
 	r->configuration = *plan->configuration;
+	pthread_mutex_init(&r->keys_lock, NULL);
 	r->shares = shares;
 	for (unsigned i = 0; i < shares; i++) {
 		r->share[i].running = r;
@@ -163,17 +165,21 @@ int running_open(struct running **opened, const struct running_plan *plan,
 
 	if (!r)
 		return ERR_MEMORY;
-	err = running_open_sockets(r, trouble);
+	err = running_open_tls(r);
+	if (!err)
+		err = running_open_sockets(r, trouble);
 	r->plan.given = NULL;
 	r->plan.given_count = 0;
 	r->plan.configuration = &r->configuration;
 	r->configuration.names = NULL;
 	if (err) {
 		r->configuration.settings = NULL;
+		configuration_leave_keys(&r->configuration);
 		running_free(r);
 		return err;
 	}
 	plan->configuration->settings = NULL;
+	configuration_leave_keys(plan->configuration);
 	*opened = r;
 	return 0;
 }
@@ -191,13 +197,14 @@ static int running_start_pump(struct running_share *share)
 	struct pump_owner calls = running_pump_calls;
 	struct pump_plan plan = {
 		.machine = running_row(r)->machine,
-		.settings = r->configuration.settings,
+		.settings = share->settings,
 		.service = running_row(r)->name,
 		.host = r->host[0] ? r->host : NULL,
 		.level = r->plan.calls.level,
 		.limits = {.queue_bytes = common->queue_bytes,
 			   .idle_ms = common->idle_ms,
 			   .first_byte_ms = common->first_byte_ms},
+		.tls = r->tls,
 		.owner_calls = &calls,
 		.owner = share,
 	};
@@ -256,6 +263,36 @@ static int running_start_datagram(struct running_share *share, struct running_so
 	return err;
 }
 
+static void running_fill_context(struct running *r, struct worker *worker,
+				 struct service_context *context)
+{
+	*context = (struct service_context){
+		.loop = worker->loop,
+		.pumps = worker->pumps,
+		.work = r->work,
+		.state_dir = r->plan.state_dir,
+		.common = &r->configuration.common,
+		.settings = r->configuration.settings,
+		.event = running_keeper_event,
+		.owner = r,
+		.api = r->plan.api,
+	};
+}
+
+/* The keeper's part on this loop, if it has one on each. */
+static int running_start_keeper_share(struct running_share *share)
+{
+	struct running *r = share->running;
+	const struct service_keeper *keeper = running_row(r)->keeper;
+
+	share->settings = r->configuration.settings;
+	if (!keeper || !keeper->share_start)
+		return 0;
+	running_fill_context(r, share->worker, &share->context);
+	return keeper->share_start(&share->keeper_share, r->keeper_state, &share->context,
+				   &share->settings);
+}
+
 /* In the share's own thread. */
 static void running_start_share(void *argument)
 {
@@ -267,7 +304,9 @@ static void running_start_share(void *argument)
 	share->manners.burst = r->configuration.common.udp_burst;
 	share->manners.any_length = r->configuration.common.udp_long_answers;
 	share->manners.salt = loop_random(share->worker->loop);
-	share->err = running_start_pump(share);
+	share->err = running_start_keeper_share(share);
+	if (!share->err)
+		share->err = running_start_pump(share);
 	for (unsigned i = 0; i < r->sockets && !share->err; i++) {
 		struct running_socket *s = &r->socket[i];
 
@@ -284,16 +323,7 @@ static int running_start_keeper(struct running *r)
 
 	if (err)
 		return err;
-	r->context = (struct service_context){
-		.loop = r->share[0].worker->loop,
-		.pumps = r->share[0].worker->pumps,
-		.work = r->work,
-		.state_dir = r->plan.state_dir,
-		.common = &r->configuration.common,
-		.settings = r->configuration.settings,
-		.event = running_keeper_event,
-		.owner = r,
-	};
+	running_fill_context(r, r->share[0].worker, &r->context);
 	return running_row(r)->keeper->start(&r->keeper_state, &r->context);
 }
 
@@ -322,6 +352,14 @@ void running_own_ports(struct running *r, const struct running_ports *ports)
 	r->own = ports;
 	for (unsigned i = 0; i < r->shares; i++)
 		worker_call(r->share[i].worker, running_own_share, &r->share[i]);
+}
+
+void running_reload(struct running *r)
+{
+	const struct service_keeper *keeper = running_row(r)->keeper;
+
+	if (keeper && keeper->reload)
+		keeper->reload(r->keeper_state);
 }
 
 static void running_retire_share(void *argument)
@@ -384,6 +422,9 @@ static void running_free_share(void *argument)
 	running_retire_share(share);
 	pump_destroy(share->pump);
 	share->pump = NULL;
+	if (share->keeper_share)
+		running_row(share->running)->keeper->share_stop(share->keeper_share);
+	share->keeper_share = NULL;
 }
 
 void running_free(struct running *r)
@@ -395,9 +436,13 @@ void running_free(struct running *r)
 	if (r->keeper_state)
 		running_row(r)->keeper->stop(r->keeper_state);
 	work_destroy(r->work);
+	running_remove_paths(r, true, NULL, NULL); /* of one that never ran */
 	running_close_sockets(r);
 	gate_destroy(r->gate);
+	tls_context_free(r->tls);
+	pthread_mutex_destroy(&r->keys_lock);
 	configuration_free_settings(running_row(r), r->configuration.settings);
+	configuration_free_keys(&r->configuration);
 	free(r);
 }
 
@@ -415,6 +460,8 @@ bool running_bound(const struct running *r, unsigned index, struct running_socke
 			continue;
 		if (seen++ == index) {
 			*socket = r->socket[i];
+			socket->tls = r->tls && !socket->datagram;
+			socket->keyed = socket->tls && r->configuration.keys;
 			return true;
 		}
 	}

@@ -32,6 +32,9 @@ struct running_socket {
 	unsigned worker; /* whose, unless shared */
 	struct address address;
 	char unix_path[108];
+	uint64_t inode;  /* of that path, which we made; 0: we did not */
+	bool inherited;  /* of the service before a reload */
+	bool tls, keyed; /* running_bound: it speaks TLS; lets in only the keys it knows */
 };
 
 struct running_plan {
@@ -39,9 +42,11 @@ struct running_plan {
 	struct worker *workers;
 	unsigned worker_count;
 	const char *state_dir;
+	const struct service_api *api; /* for its keeper; NULL: none */
+	const struct tls_key *key;     /* this machine's, for services with TLS, or NULL */
 	struct running_calls calls;
-	/* Whether a running service of ours has that port; NULL: none runs. */
-	bool (*is_ours)(void *ours, uint16_t port, bool datagram);
+	/* Whether a running service of ours has that address or part of it; NULL: none runs. */
+	bool (*is_ours)(void *ours, const struct address *address, bool datagram);
 	void *ours;
 	struct running_socket *given; /* sockets that stand already: those used get fd = -1 */
 	unsigned given_count;
@@ -70,6 +75,17 @@ struct running_ports {
 };
 void running_own_ports(struct running *running, const struct running_ports *ports);
 
+/* SIGHUP came, and its configuration stays. */
+void running_reload(struct running *running);
+
+/* Lets in from now on whom `wanted` does, whose list it takes over. For one that stays as it is. */
+void running_rekey(struct running *running, struct configuration_service *wanted);
+
+/* Removes the files of its unix sockets, while it still listens: all that are not `kept` (NULL:
+ * none is), or of its `own` those that it did not inherit. */
+void running_remove_paths(const struct running *running, bool own,
+			  bool (*kept)(const void *owner, const char *path), const void *owner);
+
 /* Stops listening everywhere. Connections go on. */
 void running_retire(struct running *running);
 
@@ -86,6 +102,21 @@ bool running_is_empty(const struct running *running);
 
 /* Ends what is left. Only when no worker's thread runs, or after running_retire and once empty. */
 void running_free(struct running *running);
+
+/* What it has done so far, all its shares together. First thread. */
+struct running_stats {
+	uint64_t open, opened, refused, bytes_in, bytes_out;
+	uint64_t datagrams_in, datagrams_out, datagrams_refused;
+	uint64_t datagram_bytes_in, datagram_bytes_out;
+};
+struct running_stats running_stats(const struct running *running);
+
+/* Its pump on that worker, to be looked at in that worker's thread; or NULL. */
+const struct pump *running_pump(const struct running *running, unsigned worker);
+
+/* Its keeper's state as JSON (service_keeper.show): false when it shows none. First thread, which
+ * is that of homed services. */
+bool running_show(const struct running *running, bool whole, struct text *json);
 
 const struct configuration_service *running_configuration(const struct running *running);
 

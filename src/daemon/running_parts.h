@@ -7,6 +7,7 @@
 #include "net/gate.h"
 #include "net/listener.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct running_share {
@@ -19,13 +20,18 @@ struct running_share {
 	struct datagram *datagram[RUNNING_SOCKETS_MOST];
 	struct loop_mail resume; /* posted when the gate has room again */
 	atomic_bool resuming;
-	int err; /* of running_start */
+	struct service_context context;
+	void *keeper_share;   /* of a keeper that has a part on each loop */
+	const void *settings; /* of the machines here */
+	int err;              /* of running_start */
 };
 
 struct running {
 	struct running_plan plan;
 	struct configuration_service configuration;
 	struct gate *gate;
+	struct tls_context *tls;             /* NULL: plain */
+	pthread_mutex_t keys_lock;           /* configuration.keys */
 	char host[ENDPOINT_HOST_BYTES + 16]; /* as configured, when a name was; else empty */
 	unsigned sockets;
 	struct running_socket socket[RUNNING_SOCKETS_MOST];
@@ -41,6 +47,10 @@ struct running {
 
 /* Opens every socket of the configuration, or takes those given. As running_open. */
 int running_open_sockets(struct running *r, struct running_trouble *trouble);
+
+/* daemon/running_tls.c: makes its context, if it speaks TLS. 0, ERR_MEMORY, ERR_KEY_FILE,
+ * ERR_SYSTEM. */
+int running_open_tls(struct running *r);
 
 static inline const struct service_row *running_row(const struct running *r)
 {

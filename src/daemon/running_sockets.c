@@ -5,22 +5,20 @@
 #include "base/err.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool running_wants_udp(const struct running *r)
 {
-	unsigned transports = running_row(r)->transports;
-
-	return transports & SERVICE_UDP ||
-	       (transports & SERVICE_UDP_ASKED && r->configuration.common.udp);
+	return running_row(r)->transports & (SERVICE_UDP | SERVICE_UDP_ASKED) &&
+	       r->configuration.common.udp && !r->configuration.common.tls;
 }
 
+/* Takes the socket over, or fails with ERR_FULL and leaves it to the caller. */
 static int running_keep(struct running *r, const struct running_socket *socket)
 {
-	if (r->sockets == RUNNING_SOCKETS_MOST) {
-		close(socket->fd);
+	if (r->sockets == RUNNING_SOCKETS_MOST)
 		return ERR_FULL;
-	}
 	r->socket[r->sockets++] = *socket;
 	return 0;
 }
@@ -39,10 +37,30 @@ static bool running_take_given(struct running *r, const struct listener_bind *bi
 			continue;
 		if (running_keep(r, s) < 0)
 			return false;
+		r->socket[r->sockets - 1].inherited = true;
 		s->fd = -1;
 		return true;
 	}
 	return false;
+}
+
+static uint64_t running_inode(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+void running_remove_paths(const struct running *r, bool own,
+			  bool (*kept)(const void *owner, const char *path), const void *owner)
+{
+	for (unsigned i = 0; i < r->sockets; i++) {
+		const struct running_socket *s = &r->socket[i];
+
+		if (s->inode && !(own && s->inherited) && !(kept && kept(owner, s->unix_path)) &&
+		    running_inode(s->unix_path) == s->inode)
+			unlink(s->unix_path);
+	}
 }
 
 /* The sockets of one address: one for a homed service or a unix path, else one a worker. */
@@ -53,7 +71,7 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 	/* What is ours already may be widened or moved by a reload, and needs no probe. */
 	bool probed = bind->unix_path ||
 		      (r->plan.is_ours &&
-		       r->plan.is_ours(r->plan.ours, bind->address.port, bind->datagram));
+		       r->plan.is_ours(r->plan.ours, &bind->address, bind->datagram));
 
 	bind->spread = !bind->unix_path;
 	bind->backlog = r->configuration.common.backlog > INT32_MAX
@@ -74,12 +92,16 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 		socket.fd = listener_open(bind, &socket.address);
 		if (socket.fd < 0)
 			return socket.fd;
-		if (bind->unix_path)
+		if (bind->unix_path) {
 			snprintf(socket.unix_path, sizeof socket.unix_path, "%s", bind->unix_path);
+			socket.inode = running_inode(socket.unix_path);
+		}
 		bind->address.port = socket.address.port;
 		err = running_keep(r, &socket);
-		if (err)
+		if (err) {
+			close(socket.fd);
 			return err;
+		}
 	}
 	return 0;
 }
@@ -105,22 +127,47 @@ static int running_open_address(struct running *r, const struct address *address
 	return err;
 }
 
+/* The kernel chose a port for IPv4: IPv6 has the same one, unless somebody holds it there. */
+static int running_open_v6(struct running *r, struct address *v6, uint16_t chosen,
+			   struct running_trouble *trouble)
+{
+	unsigned before = r->sockets;
+	int err;
+
+	if (chosen)
+		v6->port = chosen;
+	err = running_open_address(r, v6, NULL, trouble);
+	if (err != ERR_IN_USE || !chosen)
+		return err;
+	while (r->sockets > before)
+		close(r->socket[--r->sockets].fd);
+	v6->port = 0;
+	return running_open_address(r, v6, NULL, trouble);
+}
+
 /* Loopback or everywhere: both families, of which one may be missing on this machine. */
 static int running_open_both(struct running *r, const struct endpoint *e,
 			     struct running_trouble *trouble)
 {
 	struct address v4 = {.family = ADDRESS_V4, .port = e->port};
 	struct address v6 = {.family = ADDRESS_V6, .port = e->port};
+	unsigned before = r->sockets;
+	uint16_t chosen = 0;
 	int err4, err6;
 
 	if (e->loopback) {
 		memcpy(v4.ip, (const uint8_t[]){127, 0, 0, 1}, 4);
 		v6.ip[15] = 1;
 	}
+	if (r->configuration.families == NAME_V6_ONLY)
+		return running_open_address(r, &v6, NULL, trouble);
 	err4 = running_open_address(r, &v4, NULL, trouble);
-	if (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL)
+	if (r->configuration.families == NAME_V4_ONLY ||
+	    (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL))
 		return err4;
-	err6 = running_open_address(r, &v6, NULL, trouble);
+	if (e->port == 0 && r->sockets > before)
+		chosen = r->socket[before].address.port;
+	err6 = running_open_v6(r, &v6, chosen, trouble);
 	if (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL)
 		return err4;
 	return err6;

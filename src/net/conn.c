@@ -1,4 +1,4 @@
-/* One connection between a socket and a machine.
+/* One connection between a socket and a machine. Under TLS net/conn_tls.c stands between the two.
  *
  *              end                 all sent, half closed        peer's end, or linger over
  *   CONN_OPEN ─────► CONN_ENDING ───────────────────────► CONN_LINGERING ───────────► gone
@@ -9,54 +9,17 @@
 #include "net/conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 enum { CONN_IOV_MOST = OUT_SEGMENTS };
 #define CONN_QUIET_NS (200 * MOMENT_MS) /* silence that counts as idle when a service stops */
-
-/* recv(2) and send(2) as the kernel has them. The C library's are points of cancellation, which
- * cost four locked instructions a request and which nobody here uses. */
-static ssize_t conn_system_recv(int fd, void *data, size_t len)
-{
-	return syscall(SYS_recvfrom, fd, data, len, MSG_DONTWAIT, NULL, NULL);
-}
-
-static ssize_t conn_system_send(int fd, struct bytes b)
-{
-	return syscall(SYS_sendto, fd, b.data, b.len, MSG_NOSIGNAL | MSG_DONTWAIT, NULL, 0);
-}
-
-static struct loop *conn_loop(const struct conn *c)
-{
-	return c->pump->common->loop;
-}
 
 static const struct machine *conn_machine(const struct conn *c)
 {
 	return c->pump->plan.machine;
 }
 
-uint64_t conn_id(const struct conn *c)
-{
-	return (uint64_t)c->registration | (uint64_t)c->pump->common->number * LOOP_SLOTS_MOST;
-}
-
-const struct address *conn_remote(const struct conn *c)
-{
-	return &c->remote;
-}
-
-int conn_descriptor(const struct conn *c)
-{
-	return c->fd;
-}
-
-static void conn_event(struct conn *c, struct event *e)
+void conn_event(struct conn *c, struct event *e)
 {
 	e->service = c->pump->plan.service;
 	if (c->pump->calls.event)
@@ -87,7 +50,9 @@ void conn_close(struct conn *c, int why)
 	struct address remote = c->remote;
 	uint64_t id = conn_id(c);
 
-	if (conn_machine(c)->close)
+	if (c->tls)
+		why = conn_tls_close(c, why);
+	if (conn_machine(c)->close && c->opened)
 		conn_machine(c)->close(c->machine, why);
 	conn_lifecycle_event(c, "conn.close", why);
 	loop_disarm(conn_loop(c), &c->timer);
@@ -98,7 +63,7 @@ void conn_close(struct conn *c, int why)
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
-	pump->counts.closed++;
+	count_add(&pump->counts.closed, 1);
 	slab_give(&pump->slab, c);
 	if (pump->calls.closed)
 		pump->calls.closed(pump->plan.owner, id, &remote, why);
@@ -112,6 +77,8 @@ static uint64_t conn_due_ns(const struct conn *c)
 
 	if (c->state == CONN_LINGERING)
 		return c->quiet_since_ns + limits->linger_ms * MOMENT_MS;
+	if (c->state == CONN_SECURING)
+		return conn_tls_due_ns(c);
 	if (c->state == CONN_OPEN)
 		due_ns = c->deadline_ns;
 	if (!c->bytes_in && limits->first_byte_ms &&
@@ -124,7 +91,7 @@ static uint64_t conn_due_ns(const struct conn *c)
 
 /* Bytes only ever move limits later, so a busy connection leaves its timer alone and looks again
  * when it fires; only an earlier due time arms it anew. */
-static void conn_arm(struct conn *c)
+void conn_arm(struct conn *c)
 {
 	uint64_t due_ns = conn_due_ns(c);
 
@@ -141,7 +108,7 @@ static bool conn_may_read(const struct conn *c)
 	return c->state == CONN_LINGERING || c->queue.bytes < c->pump->plan.limits.queue_bytes;
 }
 
-static void conn_set_interest(struct conn *c)
+void conn_set_interest(struct conn *c)
 {
 	unsigned interest = (conn_may_read(c) ? LOOP_READ : 0) |
 			    (queue_is_empty(&c->queue) && !c->wants_room ? 0 : LOOP_WRITE);
@@ -154,6 +121,17 @@ static void conn_set_interest(struct conn *c)
 
 static bool conn_shut(struct conn *c)
 {
+	int err = c->tls ? conn_tls_end(c) : 0;
+
+	if (!err && !queue_is_empty(&c->queue)) { /* close_notify has to wait */
+		conn_arm(c);
+		conn_set_interest(c);
+		return true;
+	}
+	if (err) {
+		conn_close(c, err);
+		return false;
+	}
 	if (c->eof_seen) {
 		conn_close(c, 0);
 		return false;
@@ -168,6 +146,10 @@ static bool conn_shut(struct conn *c)
 
 bool conn_finish(struct conn *c)
 {
+	if (c->state == CONN_SECURING) {
+		conn_close(c, ERR_DRAINED);
+		return false;
+	}
 	if (c->state != CONN_OPEN)
 		return true;
 	c->state = CONN_ENDING;
@@ -179,29 +161,31 @@ bool conn_finish(struct conn *c)
 	return true;
 }
 
-static void conn_sent(struct conn *c, struct bytes b)
+void conn_sent(struct conn *c, struct bytes b)
 {
 	c->bytes_out += b.len;
-	c->pump->counts.bytes_out += b.len;
+	count_add(&c->pump->counts.bytes_out, b.len);
 	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
 	if (c->pump->calls.wire)
 		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_SENT, b);
 }
 
-/* Sends segments [from, to) in one call; what the kernel does not take is queued. 0 or an error. */
+/* Sends segments [from, to) in one call, so that a file that follows shares its first packet; what
+ * the kernel does not take is queued. 0 or an error. */
 static int conn_send_run(struct conn *c, const struct out *out, unsigned from, unsigned to)
 {
 	struct iovec iov[CONN_IOV_MOST];
 	struct msghdr message = {.msg_iov = iov, .msg_iovlen = to - from};
+	bool file_next = to < out->segments && out->segment[to].kind == OUT_FILE;
+	int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (file_next ? MSG_MORE : 0);
 	ssize_t sent = 0;
 
 	for (unsigned i = from; i < to; i++)
 		iov[i - from] = (struct iovec){(void *)(uintptr_t)out->segment[i].data,
 					       out->segment[i].len};
 	if (queue_is_empty(&c->queue))
-		sent = to - from == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len,
-					     MSG_NOSIGNAL | MSG_DONTWAIT)
-				      : sendmsg(c->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = to - from == 1 ? send(c->fd, iov[0].iov_base, iov[0].iov_len, flags)
+				      : sendmsg(c->fd, &message, flags);
 	if (sent < 0 && errno != EAGAIN && errno != EINTR)
 		return err_from_errno(errno);
 	for (unsigned i = from; i < to; i++) {
@@ -233,6 +217,22 @@ static int conn_send_one(struct conn *c, struct bytes b)
 			 bytes_after(b, sent > 0 ? (size_t)sent : 0));
 }
 
+/* Bytes of a file; what the kernel does not take at once is queued. */
+static int conn_send_file(struct conn *c, const struct out_segment *s)
+{
+	int64_t sent = 0;
+
+	if (queue_is_empty(&c->queue))
+		sent = queue_send_file(c->fd, s->handle, s->offset, s->len);
+	if (sent < 0)
+		return (int)sent;
+	c->bytes_out += (uint64_t)sent;
+	count_add(&c->pump->counts.bytes_out, (uint64_t)sent);
+	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	return queue_put_file(&c->queue, &c->pump->common->queues, s->handle,
+			      s->offset + (uint64_t)sent, s->len - (uint64_t)sent);
+}
+
 /* Sends what `out` gathered, a run of byte segments a call. 0 or an error. */
 static int conn_send(struct conn *c, const struct out *out)
 {
@@ -249,13 +249,23 @@ static int conn_send(struct conn *c, const struct out *out)
 		if (i > from)
 			err = conn_send_run(c, out, from, i);
 		if (!err && i < out->segments && segment->kind == OUT_FILE)
-			err = queue_put_file(&c->queue, &c->pump->common->queues, segment->handle,
-					     segment->offset, segment->len);
+			err = conn_send_file(c, segment);
 		if (err)
 			return err;
 		from = i + 1;
 	}
 	return 0;
+}
+
+/* What is borrowed cannot wait for its turn. */
+static void conn_told(struct conn *c, const struct out_tell *tell)
+{
+	struct pump *pump = c->pump;
+
+	if (!tell->borrowed)
+		pump_post(pump->common, pump, conn_id(c), tell->to, &tell->message);
+	else if (pump->calls.told)
+		pump->calls.told(pump->plan.owner, conn_id(c), tell->to, &tell->message);
 }
 
 /* Carries out what the machine wanted. False when the connection is gone. */
@@ -267,13 +277,12 @@ static bool conn_settle(struct conn *c)
 	for (unsigned i = 0; i < out->events; i++)
 		conn_event(c, &out->event[i]);
 	for (unsigned i = 0; i < out->tells; i++)
-		pump_post(c->pump->common, c->pump, conn_id(c), out->tell[i].to,
-			  &out->tell[i].message);
+		conn_told(c, &out->tell[i]);
 	if (out->deadline_set)
 		c->deadline_ns = out->deadline_ns;
 	c->wants_room = c->wants_room || out->tight || out->more;
 	if (out->segments)
-		err = conn_send(c, out);
+		err = c->tls ? conn_tls_send(c, out) : conn_send(c, out);
 	if (err || out->abort_why) {
 		conn_close(c, err ? err : out->abort_why);
 		return false;
@@ -316,7 +325,7 @@ static bool conn_hold(struct conn *c, struct bytes in)
 
 /* Feeds `in`; the machine is called again at once while it stops only for lack of room in `out` and
  * the kernel takes what it says. */
-static bool conn_feed(struct conn *c, struct bytes in)
+bool conn_feed(struct conn *c, struct bytes in)
 {
 	const struct machine *machine = conn_machine(c);
 	struct out *out = &c->pump->common->out;
@@ -326,7 +335,7 @@ static bool conn_feed(struct conn *c, struct bytes in)
 	do {
 		taken = machine->feed(c->machine, in, conn_out(c), loop_now(conn_loop(c)));
 		in = bytes_after(in, taken);
-		waits = out->tight || out->more;
+		waits = out->tight || out->more || out->pause;
 		if (in.len > machine->hold_bytes && !waits && !out->end && !out->abort_why)
 			out_abort(out, ERR_TOO_LONG);
 		if (!conn_settle(c))
@@ -348,7 +357,7 @@ static bool conn_tell_eof(struct conn *c)
 }
 
 /* The peer's end is told once nothing that came before it waits for room. */
-static bool conn_got_eof(struct conn *c)
+bool conn_got_eof(struct conn *c)
 {
 	c->eof_seen = true;
 	if (c->state == CONN_LINGERING) {
@@ -365,8 +374,11 @@ static bool conn_read(struct conn *c)
 	struct pump_common *common = c->pump->common;
 	size_t held = c->held ? c->held->len : 0;
 	size_t most = conn_machine(c)->chunk ? MACHINE_CHUNK_BYTES : PUMP_RECEIVE_BYTES - held;
-	ssize_t n = conn_system_recv(c->fd, common->receive + held, most);
+	ssize_t n;
 
+	if (c->tls)
+		return conn_tls_read(c);
+	n = conn_system_recv(c->fd, common->receive + held, most);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
 	if (n < 0) {
@@ -376,7 +388,7 @@ static bool conn_read(struct conn *c)
 	if (n == 0)
 		return conn_got_eof(c);
 	c->bytes_in += (uint64_t)n;
-	c->pump->counts.bytes_in += (uint64_t)n;
+	count_add(&c->pump->counts.bytes_in, (uint64_t)n);
 	if (c->pump->calls.wire)
 		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_RECEIVED,
 				    bytes_of(common->receive + held, (size_t)n));
@@ -407,6 +419,8 @@ static bool conn_room(struct conn *c)
 		if (!conn_feed(c, in))
 			return false;
 	}
+	if (c->tls && c->state == CONN_OPEN && !c->stalled && !conn_tls_resume(c))
+		return false;
 	if (c->state == CONN_OPEN && c->eof_seen && !c->eof_told && !c->stalled)
 		return conn_tell_eof(c);
 	return true;
@@ -421,14 +435,19 @@ static bool conn_is_engaged(const struct conn *c)
 static bool conn_write(struct conn *c)
 {
 	uint64_t low = c->pump->plan.limits.queue_bytes / 2;
-	int64_t sent = queue_send(&c->queue, &c->pump->common->queues, c->fd);
+	int64_t sent = c->tls ? conn_tls_drain(c)
+			      : queue_send(&c->queue, &c->pump->common->queues, c->fd);
 
 	if (sent < 0) {
 		conn_close(c, (int)sent);
 		return false;
 	}
-	c->bytes_out += (uint64_t)sent;
-	c->pump->counts.bytes_out += (uint64_t)sent;
+	if (!c->tls) {
+		c->bytes_out += (uint64_t)sent;
+		count_add(&c->pump->counts.bytes_out, (uint64_t)sent);
+	}
+	if (c->state == CONN_SECURING && c->wants_room)
+		return conn_tls_resume(c);
 	if (sent)
 		c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
 	if (c->state == CONN_ENDING && queue_is_empty(&c->queue))
@@ -450,7 +469,7 @@ static bool conn_has_unread(const struct conn *c)
 bool conn_is_busy(const struct conn *c)
 {
 	if (c->state != CONN_OPEN)
-		return true;
+		return c->state != CONN_SECURING;
 	/* Between two reads of a stream there may be nothing here and the rest still on its way. */
 	if (loop_now(conn_loop(c))->boot_ns - c->quiet_since_ns < CONN_QUIET_NS)
 		return true;
@@ -521,6 +540,8 @@ static void conn_due(struct wheel_timer *timer, void *context)
 			conn_machine(c)->tick(c->machine, conn_out(c), now);
 			stands = conn_settle(c);
 		}
+	} else if (c->state == CONN_SECURING) {
+		stands = conn_tls_late(c);
 	} else {
 		conn_close(c, c->state == CONN_LINGERING ? 0 : ERR_IDLE);
 		stands = false;
@@ -538,24 +559,11 @@ bool conn_tell(struct conn *c, const struct message *message)
 	return conn_settle(c) && conn_after(c);
 }
 
-/* Machines whose peers may be silent for ever rely on the kernel to find a silent death (tcp(7)).
- */
-static void conn_keep_alive(int fd)
-{
-	int on = 1, idle_s = 5, interval_s = 5, probes = 2;
-	unsigned lost_ms = 15000;
-
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
-}
-
-bool conn_open(struct conn *c, const struct address *local)
+bool conn_begin(struct conn *c, const struct address *local)
 {
 	const struct machine *machine = conn_machine(c);
 	struct loop *loop = conn_loop(c);
+	char key[KEYS_FINGERPRINT_BYTES];
 	struct peer peer = {
 		.remote = c->remote,
 		.local = *local,
@@ -563,14 +571,10 @@ bool conn_open(struct conn *c, const struct address *local)
 		.id = conn_id(c),
 		.seed = {loop_random(loop), loop_random(loop)},
 		.settings = c->pump->plan.settings,
+		.fingerprint = c->tls ? conn_tls_key(c, key) : NULL,
 	};
 
-	c->timer.due = conn_due;
-	c->deadline_ns = MOMENT_NEVER;
-	c->opened_ns = c->quiet_since_ns = loop_now(loop)->boot_ns;
-	if (machine->silent_peers)
-		conn_keep_alive(c->fd);
-	conn_lifecycle_event(c, "conn.open", 0);
+	c->opened = true;
 	if (machine->open) {
 		machine->open(c->machine, &peer, conn_out(c), loop_now(loop));
 		if (!conn_settle(c))
@@ -579,4 +583,13 @@ bool conn_open(struct conn *c, const struct address *local)
 	conn_arm(c);
 	conn_set_interest(c);
 	return true;
+}
+
+bool conn_open(struct conn *c, const struct address *local)
+{
+	c->timer.due = conn_due;
+	c->deadline_ns = MOMENT_NEVER;
+	c->opened_ns = c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	conn_lifecycle_event(c, "conn.open", 0);
+	return c->pump->plan.tls ? conn_tls_start(c, local) : conn_begin(c, local);
 }

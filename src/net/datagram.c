@@ -6,6 +6,7 @@
  * answers from there; one bound to one address need not. */
 #include "net/datagram.h"
 
+#include "base/count.h"
 #include "base/err.h"
 #include "net/endpoint.h"
 #include "net/pktinfo.h"
@@ -52,7 +53,10 @@ struct datagram {
 	int64_t registration;
 	bool pktinfo;
 	uint64_t seed; /* of the next datagram's machine; secrets need a connection */
-	struct datagram_counts counts;
+	struct {
+		struct count received, answered, bytes_in, bytes_out;
+		struct count refused_port, refused_rate, refused_length, dropped;
+	} counts;
 	_Alignas(16) uint8_t machine[];
 };
 
@@ -90,13 +94,13 @@ static void datagram_send(struct datagram *d)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
-			d->counts.dropped++;
+			count_add(&d->counts.dropped, 1);
 			done++;
 			continue;
 		}
-		d->counts.answered += (unsigned)n;
+		count_add(&d->counts.answered, (unsigned)n);
 		for (int i = 0; i < n; i++)
-			d->counts.bytes_out += common->answer[done + (unsigned)i].msg_len;
+			count_add(&d->counts.bytes_out, common->answer[done + (unsigned)i].msg_len);
 		done += (unsigned)n;
 	}
 	common->answers = common->segments = 0;
@@ -140,7 +144,7 @@ static void datagram_answer(struct datagram *d, unsigned index, const struct add
 			copied += common->out.segment[i].len;
 	}
 	if (!manners_length(d->plan.manners, common->in[index].msg_len, len)) {
-		d->counts.refused_length++;
+		count_add(&d->counts.refused_length, 1);
 		return;
 	}
 	if (common->answers == DATAGRAM_ANSWERS ||
@@ -148,7 +152,7 @@ static void datagram_answer(struct datagram *d, unsigned index, const struct add
 	    common->arena_used + copied > DATAGRAM_ARENA_BYTES)
 		datagram_send(d);
 	if (copied > DATAGRAM_ARENA_BYTES) {
-		d->counts.dropped++;
+		count_add(&d->counts.dropped, 1);
 		return;
 	}
 	answer = &common->answer[common->answers++];
@@ -185,13 +189,13 @@ static void datagram_handle(struct datagram *d, unsigned index)
 	unsigned from = 0;
 
 	endpoint_from_sockaddr(request->msg_name, request->msg_namelen, &peer.remote);
-	d->counts.bytes_in += in.len;
+	count_add(&d->counts.bytes_in, in.len);
 	switch (manners_ask(d->plan.manners, &peer.remote, now)) {
 	case MANNERS_SMALL_SERVICE:
-		d->counts.refused_port++;
+		count_add(&d->counts.refused_port, 1);
 		return;
 	case MANNERS_TOO_FAST:
-		d->counts.refused_rate++;
+		count_add(&d->counts.refused_rate, 1);
 		return;
 	case MANNERS_ANSWER:
 		break;
@@ -258,7 +262,7 @@ static void datagram_ready(void *owner, unsigned events)
 		/* An error here is an ICMP answer to an earlier send: reading it clears it. */
 		if (count <= 0)
 			return;
-		d->counts.received += (unsigned)count;
+		count_add(&d->counts.received, (unsigned)count);
 		for (int i = 0; i < count; i++)
 			datagram_handle(d, (unsigned)i);
 		datagram_send(d);
@@ -303,5 +307,14 @@ void datagram_destroy(struct datagram *d)
 
 struct datagram_counts datagram_counts(const struct datagram *d)
 {
-	return d->counts;
+	return (struct datagram_counts){
+		.received = count_of(&d->counts.received),
+		.answered = count_of(&d->counts.answered),
+		.bytes_in = count_of(&d->counts.bytes_in),
+		.bytes_out = count_of(&d->counts.bytes_out),
+		.refused_port = count_of(&d->counts.refused_port),
+		.refused_rate = count_of(&d->counts.refused_rate),
+		.refused_length = count_of(&d->counts.refused_length),
+		.dropped = count_of(&d->counts.dropped),
+	};
 }

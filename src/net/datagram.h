@@ -40,6 +40,7 @@ int datagram_create(struct datagram **datagram, struct datagram_common *common,
 		    const struct datagram_plan *plan);
 void datagram_destroy(struct datagram *datagram);
 
+/* Any thread may ask. */
 struct datagram_counts datagram_counts(const struct datagram *datagram);
 
 #endif

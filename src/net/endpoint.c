@@ -38,10 +38,47 @@ static bool is_word(struct bytes b)
 	return b.len > 0;
 }
 
+#define PORT(name, port, protocol, aliases) {name, protocol, aliases, port},
+static const struct {
+	const char *name, *protocol, *aliases; /* those with a space between */
+	uint16_t port;
+} built_in[] = {
+#include "net/services.def"
+};
+#undef PORT
+
+static bool is_among(struct bytes name, struct bytes words)
+{
+	while (words.len > 0) {
+		size_t len = bytes_find_byte(words, ' ');
+
+		if (bytes_equal_fold(bytes_first(words, len), name))
+			return true;
+		words = bytes_after(words, len < words.len ? len + 1 : len);
+	}
+	return false;
+}
+
+/* For systems without the table: 0 or ERR_NO_NAME. */
+static int find_built_in(struct bytes name, const char *protocol, uint16_t *port)
+{
+	for (size_t i = 0; i < sizeof(built_in) / sizeof(built_in[0]); i++) {
+		if (strcmp(built_in[i].protocol, protocol) != 0)
+			continue;
+		if (!bytes_equal_fold(name, bytes_of_string(built_in[i].name)) &&
+		    !is_among(name, bytes_of_string(built_in[i].aliases)))
+			continue;
+		*port = built_in[i].port;
+		return 0;
+	}
+	return ERR_NO_NAME;
+}
+
 /* The table's port for a service name: 0, ERR_SYNTAX when it can be none, ERR_NO_NAME. */
 static int find_service(struct bytes name, bool udp, uint16_t *port)
 {
 	char text[64], buffer[ENDPOINT_SERVICE_BYTES];
+	const char *protocol = udp ? "udp" : "tcp";
 	struct text t = TEXT_OVER(text);
 	struct servent entry, *found = NULL;
 
@@ -49,9 +86,9 @@ static int find_service(struct bytes name, bool udp, uint16_t *port)
 		return ERR_SYNTAX;
 	text_put(&t, name);
 	if (!t.cut)
-		getservbyname_r(text, udp ? "udp" : "tcp", &entry, buffer, sizeof(buffer), &found);
+		getservbyname_r(text, protocol, &entry, buffer, sizeof(buffer), &found);
 	if (found == NULL)
-		return ERR_NO_NAME;
+		return find_built_in(name, protocol, port);
 	*port = ntohs((uint16_t)found->s_port);
 	return 0;
 }

@@ -281,16 +281,17 @@ static bool flow_fill(struct relay_flow *f)
 	}
 }
 
-static void flow_end(struct relay_flow *f)
+static bool flow_end(struct relay_flow *f)
 {
 	const struct relay_plan *plan = &f->relay->plan;
 	const struct stream *to = f->to->stream;
 	bool silent = plan->silent_near && f->direction == RELAY_OUT && !f->bytes;
 
+	if (!to->lent && !plan->datagrams && !silent && stream_end(to) < 0)
+		return flow_failed(f, errno, true);
 	f->ended = true;
 	relay_moved(f->relay);
-	if (to->kind == STREAM_SOCKET && !to->lent && !plan->datagrams && !silent)
-		shutdown(to->fd, SHUT_WR);
+	return false;
 }
 
 /* One step: true when there may be another. */
@@ -304,10 +305,8 @@ static bool flow_step(struct relay_flow *f, unsigned *fills)
 		flow_take_back(f);
 		return true;
 	}
-	if (f->eof) {
-		flow_end(f);
-		return false;
-	}
+	if (f->eof)
+		return flow_end(f);
 	if (!f->piped && !(*fills)--) {
 		f->waits = f->from->always_ready ? LOOP_WRITE : LOOP_READ;
 		return false;

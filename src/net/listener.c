@@ -2,7 +2,8 @@
  *
  * A pause never ends the process and never spins: the socket is taken out of the loop's watch, and
  * comes back by listener_resume (the gate has room) or by a timer (descriptors, memory, the rate).
- */
+ * While the gate is full the timer is slow, and there only in case that word of room was lost in a
+ * full mailbox. */
 #include "net/listener.h"
 
 #include "base/err.h"
@@ -19,6 +20,7 @@ enum {
 	LISTENER_BATCH = 64,
 	LISTENER_RETRY_MS = 100,
 	LISTENER_RATE_MS = 10,
+	LISTENER_FULL_MS = 1000,
 	LISTENER_TROUBLE_MS = 1000,
 };
 
@@ -129,7 +131,7 @@ static bool listener_accept(struct listener *l)
 
 	switch (gate_enter(l->plan.gate, loop_now(l->loop))) {
 	case GATE_FULL:
-		listener_pause(l, 0);
+		listener_pause(l, LISTENER_FULL_MS);
 		return false;
 	case GATE_TOO_FAST:
 		listener_pause(l, LISTENER_RATE_MS);

@@ -365,18 +365,46 @@ void loop_turn(struct loop *loop, int wait_ms)
 	wheel_advance(&loop->wheel, loop_floor_ms(loop->now.boot_ns), loop);
 }
 
-void loop_part_descriptors(struct loop *loop)
+int loop_wake_descriptor(const struct loop *loop)
 {
-	unsigned low = (unsigned)(loop->epoll_fd < loop->wake_fd ? loop->epoll_fd : loop->wake_fd);
-	unsigned high = (unsigned)(loop->epoll_fd < loop->wake_fd ? loop->wake_fd : loop->epoll_fd);
+	return loop->wake_fd;
+}
 
+/* The lowest of the descriptors that stay and are above `fd`; INT32_MAX when there is none. */
+static int loop_next_kept(const struct loop *loop, const int *kept, unsigned count, int fd)
+{
+	int next = INT32_MAX;
+
+	for (unsigned i = 0; i < count; i++)
+		if (kept[i] > fd && kept[i] < next)
+			next = kept[i];
+	if (loop->epoll_fd > fd && loop->epoll_fd < next)
+		next = loop->epoll_fd;
+	return loop->wake_fd > fd && loop->wake_fd < next ? loop->wake_fd : next;
+}
+
+/* ThreadSanitizer takes descriptors of one number for one, whatever the table. */
+#ifdef __SANITIZE_THREAD__
+enum { LOOP_PARTS = false };
+#else
+enum { LOOP_PARTS = true };
+#endif
+
+bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count)
+{
+	int fd = STDERR_FILENO, next;
+
+	if (!LOOP_PARTS)
+		return false;
 	if (unshare(CLONE_FILES) < 0)
-		return;
-	if (low > STDERR_FILENO + 1)
-		close_range(STDERR_FILENO + 1, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, UINT32_MAX, 0);
+		return false;
+	do {
+		next = loop_next_kept(loop, kept, count, fd);
+		if (next > fd + 1)
+			close_range((unsigned)fd + 1, (unsigned)next - 1, 0);
+		fd = next;
+	} while (next != INT32_MAX);
+	return true;
 }
 
 void loop_run(struct loop *loop)

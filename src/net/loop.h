@@ -65,11 +65,15 @@ uint64_t loop_random(struct loop *loop);
 bool loop_post(struct loop *loop, struct loop_mail *mail);
 uint64_t loop_dropped(const struct loop *loop);
 
-/* From now on this thread, the loop's, has descriptors of its own: the standard ones and the
- * loop's. The kernel counts each use of a descriptor that threads share, which is felt in every
- * system call of the others; a thread that needs none of theirs spares them that. Nothing when the
- * kernel refuses. */
-void loop_part_descriptors(struct loop *loop);
+/* What loop_post writes to: a thread that posts to this loop needs it. */
+int loop_wake_descriptor(const struct loop *loop);
+
+/* From now on this thread, the loop's, has descriptors of its own: the standard ones, the loop's,
+ * and those that are kept: the loop_wake_descriptor of every loop that it posts to. The kernel
+ * counts each use of a descriptor that threads share, which is felt in every system call of the
+ * others; a thread that needs none of theirs spares them that. False, and nothing is changed, when
+ * the kernel refuses. */
+bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count);
 
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);

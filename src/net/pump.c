@@ -6,6 +6,7 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@ int pump_common_create(struct pump_common **created, struct loop *loop, unsigned
 	common->number = number;
 	common->busy = false;
 	common->mail_head = common->mail_tail = NULL;
+	common->scratch = NULL;
 	queue_pool_init(&common->queues);
 	slab_init(&common->mails, sizeof(struct pump_mail));
 	out_reset(&common->out, 0);
@@ -57,6 +59,7 @@ void pump_common_destroy(struct pump_common *common)
 	}
 	slab_end(&common->mails);
 	queue_pool_end(&common->queues);
+	free(common->scratch);
 	free(common);
 }
 
@@ -150,8 +153,12 @@ int pump_create(struct pump **created, struct pump_common *common, const struct 
 {
 	struct pump *pump = calloc(1, sizeof *pump);
 
-	if (!pump)
+	if (pump && plan->tls && !common->scratch)
+		common->scratch = calloc(1, sizeof *common->scratch);
+	if (!pump || (plan->tls && !common->scratch)) {
+		free(pump);
 		return ERR_MEMORY;
+	}
 	pump->common = common;
 	pump->plan = *plan;
 	if (plan->owner_calls)
@@ -180,6 +187,20 @@ void pump_destroy(struct pump *pump)
 	free(pump);
 }
 
+/* Machines whose peers may be silent for ever rely on the kernel to find a silent death (tcp(7)).
+ */
+static void pump_keep_alive(int fd)
+{
+	int on = 1, idle_s = 5, interval_s = 5, probes = 2;
+	unsigned lost_ms = 15000;
+
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &lost_ms, sizeof lost_ms);
+}
+
 int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 		    const struct address *local)
 {
@@ -205,12 +226,14 @@ int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 	}
 	if (remote->family != ADDRESS_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (pump->plan.machine->silent_peers)
+		pump_keep_alive(fd);
 	c->next = pump->first;
 	c->link = &pump->first;
 	if (c->next)
 		c->next->link = &c->next;
 	pump->first = c;
-	pump->counts.opened++;
+	count_add(&pump->counts.opened, 1);
 	id = (int64_t)conn_id(c);
 	was_busy = pump->common->busy;
 	pump->common->busy = true;
@@ -230,6 +253,29 @@ void pump_end(struct pump *pump, uint64_t id, int why, bool at_once)
 	pump->common->mail_tail->at_once = at_once;
 	pump->common->mail_tail->why = why;
 	pump_deliver(pump->common);
+}
+
+bool pump_lingers(struct pump *pump, uint64_t id)
+{
+	const struct conn *c = pump_find(pump->common, id);
+
+	return c && c->state == CONN_LINGERING;
+}
+
+int pump_detach(struct pump *pump, uint64_t id)
+{
+	struct conn *c = pump_find(pump->common, id);
+	int fd;
+
+	if (!c || c->state != CONN_OPEN)
+		return ERR_LEFT;
+	if (!queue_is_empty(&c->queue) || c->tls)
+		return ERR_FULL;
+	fd = fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return err_from_errno(errno);
+	pump_end(pump, id, 0, true);
+	return fd;
 }
 
 static void pump_close_all(struct pump *pump, bool busy_too)
@@ -268,10 +314,60 @@ void pump_drain(struct pump *pump, uint64_t boot_ns)
 
 unsigned pump_open(const struct pump *pump)
 {
-	return (unsigned)(pump->counts.opened - pump->counts.closed);
+	struct pump_counts counts = pump_counts(pump);
+
+	return (unsigned)(counts.opened - counts.closed);
 }
 
 struct pump_counts pump_counts(const struct pump *pump)
 {
-	return pump->counts;
+	struct pump_counts counts = {.closed = count_of(&pump->counts.closed),
+				     .bytes_in = count_of(&pump->counts.bytes_in),
+				     .bytes_out = count_of(&pump->counts.bytes_out)};
+
+	counts.opened = count_of(&pump->counts.opened);
+	/* Another thread may see the two in another order than they were counted. */
+	if (counts.opened < counts.closed)
+		counts.opened = counts.closed;
+	return counts;
+}
+
+unsigned pump_list(const struct pump *pump, struct pump_view *views, unsigned most)
+{
+	unsigned count = 0;
+
+	for (const struct conn *c = pump->first; c && count < most; c = c->next)
+		views[count++] = (struct pump_view){
+			.id = conn_id(c),
+			.remote = c->remote,
+			.opened_ns = c->opened_ns,
+			.bytes_in = c->bytes_in,
+			.bytes_out = c->bytes_out,
+			.queued = c->queue.bytes,
+		};
+	return count;
+}
+
+bool pump_remote(struct pump_common *common, uint64_t id, struct address *remote)
+{
+	const struct conn *c = pump_find(common, id);
+
+	if (c)
+		*remote = c->remote;
+	return c != NULL;
+}
+
+uint64_t conn_id(const struct conn *c)
+{
+	return (uint64_t)c->registration | (uint64_t)c->pump->common->number * LOOP_SLOTS_MOST;
+}
+
+const struct address *conn_remote(const struct conn *c)
+{
+	return &c->remote;
+}
+
+int conn_descriptor(const struct conn *c)
+{
+	return c->fd;
 }

@@ -14,6 +14,7 @@
 
 #include "net/loop.h"
 #include "net/queue.h"
+#include "net/tls.h"
 #include "proto/machine.h"
 
 struct pump;
@@ -40,11 +41,15 @@ struct pump_owner {
 	void (*told)(void *owner, uint64_t from, uint64_t to, const struct message *message);
 	/* A connection is gone: its id, who was there, 0 or the ERR_ that ended it. */
 	void (*closed)(void *owner, uint64_t id, const struct address *remote, int why);
-	/* -v: these bytes crossed the wire. */
+	/* The TLS handshake is over and the machine opened. */
+	void (*secured)(void *owner, const struct conn *conn);
+	/* -v: these bytes crossed the wire; under TLS, what they mean. */
 	void (*wire)(void *owner, const struct conn *conn, enum pump_direction direction,
 		     struct bytes b);
 };
 
+/* Bytes under TLS are counted, limited and shown as plaintext; the handshake has 10 s, or
+ * first_byte_ms if that is less. */
 struct pump_limits {
 	uint64_t queue_bytes;   /* above it, reading stops; 0: 256 KiB */
 	uint64_t idle_ms;       /* nothing in or out; 0: no limit */
@@ -63,6 +68,8 @@ struct pump_plan {
 	const char *host;       /* for peer.host; NULL: the local address */
 	enum event_level level; /* conn.open and conn.close are made at EVENT_DEBUG */
 	struct pump_limits limits;
+	struct tls_context *tls; /* NULL: plain. Outlives the pump */
+	const char *tls_name;    /* a client's, as in tls_create */
 	const struct pump_owner *owner_calls;
 	void *owner;
 };
@@ -74,8 +81,9 @@ int pump_create(struct pump **pump, struct pump_common *common, const struct pum
 void pump_destroy(struct pump *pump);
 
 /* Starts the machine on a connected, non-blocking stream socket, which the pump owns from now on
- * (closed when this fails too). Returns the machine's id (> 1), or ERR_MEMORY, ERR_FULL,
- * ERR_SYSTEM. The machine may already be gone when this returns. */
+ * (closed when this fails too). Under TLS the handshake comes first, the machine is opened once it
+ * is over, and messages to it are lost until then. Returns the machine's id (> 1), or ERR_MEMORY,
+ * ERR_FULL, ERR_SYSTEM. The machine may already be gone when this returns. */
 int64_t pump_attach(struct pump *pump, int fd, const struct address *remote,
 		    const struct address *local);
 
@@ -93,11 +101,35 @@ void pump_deliver(struct pump_common *common);
  * place when that is over. */
 void pump_end(struct pump *pump, uint64_t id, int why, bool at_once);
 
+/* Whether its machine has ended and all it said is sent: only the peer's end is missing, for which
+ * limits.linger_ms is the patience. */
+bool pump_lingers(struct pump *pump, uint64_t id);
+
+/* Takes a connection away from its machine, which ends as by pump_end at once: returns a descriptor
+ * of the caller's own for it, or ERR_LEFT (it is gone), ERR_FULL (there is unsent output, or TLS),
+ * ERR_DESCRIPTORS. What has come and was not taken by then is lost. */
+int pump_detach(struct pump *pump, uint64_t id);
+
 /* Ends every connection that has nothing unfinished; the others are given until `boot_ns`. */
 void pump_drain(struct pump *pump, uint64_t boot_ns);
 
+/* Any thread may ask these two; what another thread counts just now may be missing. */
 unsigned pump_open(const struct pump *pump);
 struct pump_counts pump_counts(const struct pump *pump);
+
+/* A connection as a dashboard shows it. */
+struct pump_view {
+	uint64_t id;
+	struct address remote;
+	uint64_t opened_ns; /* boot time */
+	uint64_t bytes_in, bytes_out, queued;
+};
+
+/* Fills in up to `most` of the open ones, the newest first, and returns how many. */
+unsigned pump_list(const struct pump *pump, struct pump_view *views, unsigned most);
+
+/* Who is at the other end of a machine of this loop; false when it is gone. */
+bool pump_remote(struct pump_common *common, uint64_t id, struct address *remote);
 
 /* Of a connection, in the callbacks. */
 uint64_t conn_id(const struct conn *conn);

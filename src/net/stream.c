@@ -35,6 +35,24 @@ struct stream stream_own(int fd)
 	return (struct stream){.fd = fd, .kind = (uint8_t)stream_kind_of(fd)};
 }
 
+struct stream stream_secured(int fd, struct tls *tls, int *err)
+{
+	return (struct stream){.fd = fd, .kind = STREAM_TLS, .tls = tls, .tls_err = err};
+}
+
+/* A step's result as read(2) and write(2) have theirs. */
+static ssize_t stream_tls_result(const struct stream *s, int step, size_t n)
+{
+	if (!step)
+		return (ssize_t)n;
+	if (step == TLS_ENDED)
+		return 0;
+	errno = step < 0 ? EPROTO : EAGAIN;
+	if (step < 0)
+		*s->tls_err = step;
+	return -1;
+}
+
 /* What may keep a reader or a writer waiting for somebody. */
 static bool stream_has_a_peer(const struct stream *s)
 {
@@ -93,8 +111,14 @@ static bool stream_would_wait(const struct stream *s, bool to_write)
 
 ssize_t stream_read(const struct stream *s, void *data, size_t len)
 {
+	size_t got = 0;
 	ssize_t n;
 
+	if (s->kind == STREAM_TLS) {
+		int step = tls_read(s->tls, data, len, &got);
+
+		return stream_tls_result(s, step, got);
+	}
 	if (stream_would_wait(s, false))
 		return -1;
 	do {
@@ -113,8 +137,14 @@ static size_t stream_piece(const struct stream *s, size_t len)
 
 ssize_t stream_write(const struct stream *s, const void *data, size_t len)
 {
+	size_t taken = 0;
 	ssize_t n;
 
+	if (s->kind == STREAM_TLS) {
+		int step = tls_write(s->tls, bytes_of(data, len), &taken);
+
+		return stream_tls_result(s, step, taken);
+	}
 	if (stream_would_wait(s, true))
 		return -1;
 	do {
@@ -122,6 +152,19 @@ ssize_t stream_write(const struct stream *s, const void *data, size_t len)
 					     : write(s->fd, data, stream_piece(s, len));
 	} while (n < 0 && errno == EINTR);
 	return n;
+}
+
+int stream_end(const struct stream *s)
+{
+	int step = s->kind == STREAM_TLS ? tls_end(s->tls) : 0;
+
+	if (step == TLS_WRITES) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (s->kind == STREAM_TLS || s->kind == STREAM_SOCKET)
+		shutdown(s->fd, SHUT_WR);
+	return 0;
 }
 
 bool stream_can_splice(const struct stream *s)

@@ -14,6 +14,7 @@ struct guess_settings {
 struct guess_client_settings {
 	uint64_t max; /* its answer when asked for the maximum; 0, in play only: the person's */
 	bool play;    /* a person plays, through the messages below */
+	uint64_t silence_ms; /* after which no question will come; 0: GUESS_CLIENT_SILENCE_MS */
 };
 
 /* Only in play. Bodies are bytes as they are: the terminal is the holder's to protect. */
@@ -30,7 +31,7 @@ enum guess_kind {
 	GUESS_END,
 };
 
-enum { GUESS_LINE_BYTES = 512 };
+enum { GUESS_LINE_BYTES = 512, GUESS_CLIENT_SILENCE_MS = 1000 };
 
 extern const struct machine guess_machine;
 

@@ -20,7 +20,7 @@
  *  - Answers are told by words, in the order of `words`. A win counts until the next question, for
  *    a reply may have several lines.
  *  - A number goes out after an answer or a question, and where the server asks before each number,
- *    after its question. Where it says nothing at all, silence (GUESS_SILENCE_MS) stands for a
+ *    after its question. Where it says nothing at all, silence (a second) stands for a
  *    question at the start and after the maximum, which it may also take for a number and answer.
  *  - The secret lies in 0..MAX, which covers 1..MAX at the price of no more than one number.
  *
@@ -40,7 +40,6 @@ enum {
 	GUESS_QUESTION_BYTES = 128,
 	GUESS_PAUSE_MS = 200,       /* ends a reply that has no line end */
 	GUESS_LINE_PAUSE_MS = 2000, /* the same, of a server that ends its lines */
-	GUESS_SILENCE_MS = 1000,    /* no question will come */
 	GUESS_REFUSED_MS = 2000,    /* no answer will come after a question asked again */
 };
 
@@ -58,16 +57,17 @@ enum guess_answer { GUESS_NOTHING, GUESS_WIN, GUESS_LESS, GUESS_MORE };
 struct guess_client {
 	uint8_t state; /* enum guess_state */
 	bool play;
-	bool asks;          /* the server asks before each number */
-	bool lines;         /* the server ends its lines: wait longer for LF */
-	bool loose;         /* but not always */
-	bool unasked;       /* the maximum went out in silence */
-	bool again;         /* asked again where an answer was due */
-	bool for_max;       /* GUESS_PERSON: what is wanted is the maximum */
-	bool ending;        /* the person has no more */
-	uint64_t max;       /* 0: the person's to say */
-	uint64_t low, high; /* where the secret is */
-	uint64_t number;    /* the last that went out */
+	bool asks;           /* the server asks before each number */
+	bool lines;          /* the server ends its lines: wait longer for LF */
+	bool loose;          /* but not always */
+	bool unasked;        /* the maximum went out in silence */
+	bool again;          /* asked again where an answer was due */
+	bool for_max;        /* GUESS_PERSON: what is wanted is the maximum */
+	bool ending;         /* the person has no more */
+	uint64_t silence_ms; /* after which no question will come */
+	uint64_t max;        /* 0: the person's to say */
+	uint64_t low, high;  /* where the secret is */
+	uint64_t number;     /* the last that went out */
 	uint64_t tries;
 	size_t reply_len, question_len, line_len;
 	uint8_t reply[GUESS_REPLY_BYTES];       /* so far */
@@ -142,7 +142,8 @@ static void guess_client_open(void *m, const struct peer *peer, struct out *out,
 
 	c->play = settings->play;
 	c->max = c->high = settings->max;
-	out_deadline(out, now->boot_ns + GUESS_SILENCE_MS * MOMENT_MS);
+	c->silence_ms = settings->silence_ms ? settings->silence_ms : GUESS_CLIENT_SILENCE_MS;
+	out_deadline(out, now->boot_ns + c->silence_ms * MOMENT_MS);
 	if (!c->play && c->max == 0)
 		out_abort(out, ERR_USAGE);
 }
@@ -361,7 +362,7 @@ static bool guess_client_byte(struct guess_client *c, uint8_t byte, struct out *
 /* When silence will mean something. */
 static void guess_client_arm(struct guess_client *c, struct out *out, const struct moment *now)
 {
-	uint64_t wait_ms = GUESS_SILENCE_MS;
+	uint64_t wait_ms = c->silence_ms;
 
 	if (c->reply_len > 0 && guess_is_question(guess_reply(c)))
 		wait_ms = GUESS_PAUSE_MS;

@@ -33,11 +33,11 @@ enum { MACHINE_CHUNK_BYTES = 1024 };
 /* Who is at the other end; valid during the call. */
 struct peer {
 	struct address remote;
-	struct address local; /* the address on our side */
-	const char *host;     /* our address as configured, `HOST:PORT`; NULL: show `local` */
+	struct address local;    /* the address on our side */
+	const char *host;        /* our address as configured, `HOST:PORT`; NULL: show `local` */
 	const char *fingerprint; /* of the key that it has proven to have (TLS); NULL: none */
-	uint64_t id;          /* this machine's own, for tells; never OUT_HUB or OUT_OWNER */
-	uint64_t seed[2];     /* fresh random bits; fixed in tests */
+	uint64_t id;             /* this machine's own, for tells; never OUT_HUB or OUT_OWNER */
+	uint64_t seed[2];        /* fresh random bits; fixed in tests */
 	const void *settings; /* the machine's settings struct; outlives the machine; NULL: none */
 };
 

@@ -183,7 +183,8 @@ bool out_tell_borrow(struct out *out, uint64_t to, const struct message *message
 {
 	if (out->tells == OUT_TELLS)
 		return refuse(out);
-	out->tell[out->tells++] = (struct out_tell){.to = to, .message = *message, .borrowed = true};
+	out->tell[out->tells++] = (struct out_tell){
+		.to = to, .message = *message, .borrowed = true};
 	return true;
 }
 

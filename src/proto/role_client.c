@@ -38,10 +38,11 @@ enum role_told { TOLD_NOTHING, TOLD_SECONDAIRE, TOLD_PRINCIPAL, TOLD_LOST };
 
 struct role_client {
 	const struct role_client_settings *settings;
-	uint8_t state; /* enum role_client_state */
-	uint8_t word;  /* newest: a ROLE_WORD_, or 0 */
-	uint8_t line;  /* newest: a ROLE_LINE_, or 0 */
-	uint8_t told;  /* enum role_told */
+	uint8_t state;  /* enum role_client_state */
+	uint8_t word;   /* newest: a ROLE_WORD_, or 0 */
+	uint8_t passed; /* ASKING: the word before the newest, when it was the other one; or 0 */
+	uint8_t line;   /* newest: a ROLE_LINE_, or 0 */
+	uint8_t told;   /* enum role_told */
 	bool told_structured;
 	uint64_t told_epoch, told_until_ns;
 
@@ -124,6 +125,16 @@ static void tell_owner(struct role_client *c, enum role_kind kind, struct out *o
 					      c->told_until_ns, c->told_structured}});
 }
 
+static struct event *changed(bool principal, bool structured, struct out *out,
+			     const struct moment *now)
+{
+	struct event *e = out_event(out, now, EVENT_INFO, "role.change");
+
+	event_string(e, "role", principal ? "principal" : "secondaire");
+	event_bool(e, "structured", structured);
+	return e;
+}
+
 static void became(struct role_client *c, enum role_told told, uint64_t epoch, uint64_t until_ns,
 		   struct out *out, const struct moment *now)
 {
@@ -143,9 +154,7 @@ static void became(struct role_client *c, enum role_told told, uint64_t epoch, u
 		return;
 	}
 	tell_owner(c, ROLE_BECAME, out);
-	e = out_event(out, now, EVENT_INFO, "role.change");
-	event_string(e, "role", told == TOLD_PRINCIPAL ? "principal" : "secondaire");
-	event_bool(e, "structured", structured);
+	e = changed(told == TOLD_PRINCIPAL, structured, out, now);
 	if (structured)
 		event_uint(e, "epoch", epoch);
 }
@@ -186,6 +195,14 @@ static void is_structured(struct role_client *c, struct out *out, const struct m
 	c->beat_due_ns = now->boot_ns + c->lease_ns / ROLE_BEATS_PER_LEASE;
 	if (c->told == TOLD_PRINCIPAL)
 		became(c, TOLD_SECONDAIRE, 0, MOMENT_NEVER, out, now);
+}
+
+/* No line came: what the words said holds. Of a role that has passed only the record is left. */
+static void is_plain(struct role_client *c, struct out *out, const struct moment *now)
+{
+	c->state = PLAIN;
+	if (c->passed)
+		changed(c->passed == ROLE_WORD_PRINCIPAL, false, out, now);
 }
 
 static bool take_epoch(struct role_client *c, struct bytes *rest, uint64_t *epoch)
@@ -275,6 +292,8 @@ static void word(struct role_client *c, uint8_t kind, struct out *out, const str
 {
 	if (!c->word)
 		c->patience_ns = now->boot_ns + ROLE_PATIENCE_NS;
+	else if (c->state == ASKING && c->word != kind)
+		c->passed = c->word;
 	c->word = kind;
 	if (c->state == PLAIN)
 		report(c, out, now);
@@ -388,7 +407,7 @@ static void role_client_tick(void *m, struct out *out, const struct moment *now)
 	struct role_client *c = m;
 
 	if (c->state == ASKING && c->word && now->boot_ns >= c->patience_ns)
-		c->state = PLAIN;
+		is_plain(c, out, now);
 	report(c, out, now);
 	if (c->state == STRUCTURED && now->boot_ns >= c->beat_due_ns)
 		beat(c, out, now);

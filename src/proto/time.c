@@ -10,7 +10,7 @@
  * as long as their clocks are within 68 years. */
 #include "proto/time.h"
 
-enum { TIME_BYTES = 4 };
+enum { TIME_BYTES = 4, TIME_REST_MS = 500 };
 
 #define TIME_1900_TO_1970_S 2208988800ll
 
@@ -46,7 +46,8 @@ const struct machine time_machine = {
 	.datagram = time_datagram,
 };
 
-/* The client waits for the peer's end, since more than four bytes are no answer. */
+/* The client waits for the peer's end, since more than four bytes are no answer; but not for long:
+ * some servers stay. */
 struct time_client {
 	size_t len;
 	uint8_t answer[TIME_BYTES];
@@ -97,9 +98,18 @@ static size_t client_feed(void *m, struct bytes in, struct out *out, const struc
 	}
 	memcpy(c->answer + c->len, in.data, in.len);
 	c->len += in.len;
-	if (c->len == sizeof c->answer)
+	if (c->len == sizeof c->answer) {
 		c->came_us = now->wall_us;
+		out_deadline(out, now->boot_ns + TIME_REST_MS * MOMENT_MS);
+	}
 	return in.len;
+}
+
+static void client_tick(void *m, struct out *out, const struct moment *now)
+{
+	struct time_client *c = m;
+
+	client_report(c->answer, c->came_us, out, now);
 }
 
 static void client_eof(void *m, struct out *out, const struct moment *now)
@@ -126,5 +136,6 @@ const struct machine time_client_machine = {
 	.state_bytes = sizeof(struct time_client),
 	.feed = client_feed,
 	.eof = client_eof,
+	.tick = client_tick,
 	.datagram = client_datagram,
 };

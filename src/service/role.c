@@ -17,7 +17,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { ROLE_MEMBERS_UNLIMITED = 1 << 20 };
+enum { ROLE_MEMBERS_UNLIMITED = 1 << 20, ROLE_SHOWN = 1000 };
 
 struct role_keep {
 	const struct service_context *context;
@@ -250,9 +250,49 @@ static int role_start(void **state, const struct service_context *context)
 	return 0;
 }
 
+static void role_show_member(const struct role_keep *keep, const struct role_view *view,
+			     unsigned position, struct text *json)
+{
+	char where[ADDRESS_TEXT_BYTES];
+	struct text peer = TEXT_OVER(where);
+	struct address remote;
+
+	text_printf(json, "%s{\"position\":%u,\"name\":", position > 1 ? "," : "", position);
+	event_put_json_string(json, view->name);
+	if (pump_remote(keep->context->pumps, view->id, &remote)) {
+		address_put(&peer, &remote);
+		text_put_string(json, ",\"peer\":");
+		event_put_json_string(json, text_bytes(&peer));
+	}
+	text_printf(json, ",\"role\":\"%s\",\"priority\":%u,\"structured\":%s}",
+		    view->principal ? "principal" : "secondaire", view->priority,
+		    view->structured ? "true" : "false");
+}
+
+static void role_show(void *state, bool whole, struct text *json)
+{
+	const struct role_keep *keep = state;
+	const struct role_settings *settings = keep->context->settings;
+	struct role_view view;
+	uint32_t cursor = 0;
+
+	text_printf(json, "{\"epoch\":%llu,", (unsigned long long)role_hub_epoch(keep->hub));
+	if (!whole) {
+		text_printf(json, "\"members\":%u}", role_hub_members(keep->hub));
+		return;
+	}
+	text_printf(json, "\"lease_ms\":%llu,\"total\":%u,\"members\":[",
+		    (unsigned long long)settings->lease_ms, role_hub_members(keep->hub));
+	for (unsigned i = 1; i <= ROLE_SHOWN && role_hub_each(keep->hub, &cursor, &view); i++)
+		role_show_member(keep, &view, i, json);
+	text_put_string(json, "]}");
+}
+
 const struct service_keeper role_keeper = {
 	.start = role_start,
 	.told = role_told,
 	.gone_kind = ROLE_LEAVE,
 	.stop = role_stop,
+	.show = role_show,
+	.record = "role.epoch",
 };

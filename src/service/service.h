@@ -40,7 +40,11 @@ struct service_settings {
 	bool udp;
 	uint64_t udp_rate, udp_burst;
 	bool udp_long_answers;
+	bool tls;                    /* its TCP listeners speak TLS, and there is no UDP */
+	const char *authorized_keys; /* a file, or NULL */
 };
+
+struct service_api;
 
 /* A keeper holds what outlives connections: a hub, a disk. It lives on the service's home loop. */
 struct service_context {
@@ -52,6 +56,12 @@ struct service_context {
 	const void *settings; /* of the machine */
 	void (*event)(void *owner, struct event *event);
 	void *owner;
+	const struct service_api *api; /* who answers for the daemon (service/api.h), or NULL */
+};
+
+struct service_path {
+	const char *path;
+	bool beside, writes; /* the directory that it stands in; files there are made and removed */
 };
 
 struct service_keeper {
@@ -66,6 +76,27 @@ struct service_keeper {
 	/* The service stops: every connection is closed. A job may still run; when its answer
 	 * comes, the context is gone. */
 	void (*stop)(void *state);
+
+	/* Of a spread service, its part on one loop: made after `start` and ended before `stop`, in
+	 * that loop's thread. The context is that loop's, valid until share_stop. `*settings` may
+	 * be set to what machines there are given in place of the context's. `told` gets the share
+	 * in place of the state. Both NULL: none. */
+	int (*share_start)(void **share, void *state, const struct service_context *context,
+			   const void **settings);
+	void (*share_stop)(void *share);
+
+	/* What the daemon has to open to it when it confines itself: fills in up to `most` paths,
+	 * the settings', and returns how many. NULL: none. */
+	unsigned (*paths)(const void *settings, struct service_path *paths, unsigned most);
+	/* SIGHUP came, and the configuration of this service is what it was. First thread. */
+	void (*reload)(void *state);
+	/* Its state as a JSON value, in a few words or whole (/api/NAME); NULL: it shows none. In
+	 * its home loop's thread. */
+	void (*show)(void *state, bool whole, struct text *json);
+	/* The file that it keeps in the state directory; NULL: it needs none. */
+	const char *record;
+	/* It may stand beside the one that replaces it while its last connections go on. */
+	bool plural;
 };
 
 #define SERVICE(name, ...) extern const struct machine name##_machine;

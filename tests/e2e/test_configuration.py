@@ -2,6 +2,7 @@
 and nothing starts; a reload is all or nothing."""
 
 import contextlib
+import ctypes
 import pathlib
 import pwd
 import re
@@ -34,6 +35,8 @@ MISTAKES = {
     "count": ("discard {\n max_connections = many\n}", 3, "a whole number"),
     "count below 0": ("discard {\n max_connections = -1\n}", 3, "a whole number"),
     "count above its most": ("loops = 65", 2, "0 to 64"),
+    "count above all": ("discard {\n max_connections = 99999999999999999999\n}", 3,
+                        "0 to 18446744073709551615"),
     "size": ('discard {\n queue = "12Q"\n}', 3, "a size such as"),
     "duration": ('discard {\n idle = "5 parsecs"\n}', 3, "a duration such as"),
     "duration below its least": ('role {\n lease = "1ms"\n}', 3, "100 to "),
@@ -84,6 +87,10 @@ def everybodys_serve():
         for daemon in daemons:
             assert daemon.stop() == 0, daemon.log()
         program.end()
+
+
+def landlock():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) > 0  # landlock_create_ruleset's version
 
 
 def listens(port):
@@ -314,6 +321,45 @@ def test_a_user_drops_root_once_the_ports_are_bound(everybodys_serve):
         assert record.stat().st_uid == nobody.pw_uid
     text = daemon.config_path.read_text(encoding="utf-8")
     reload(daemon, text.replace("listen = 37", "listen = 37 idle = 5m"))
+
+
+@pytest.mark.root
+def test_a_user_takes_over_what_root_left(everybodys_serve):
+    """The lock and the record of a run as root are the user's from now on, other things are not."""
+    first = configured(everybodys_serve, {"": "", "role": ""})
+    state = first.config_path.parent / "state" / "prise"
+    with first.connect("role") as one:
+        expect(one, "principal")
+        wait_until((state / "role.epoch").exists, "the record")
+    assert first.stop() == 0
+    (state / "secret").write_text("root's", encoding="ascii")
+    (state / "another name").hardlink_to(state / "secret")
+    assert {(state / name).stat().st_uid for name in ("role.epoch", "role.lock")} == {0}
+    second = configured(everybodys_serve, {"": 'user = "nobody"', "role": ""})
+    with second.connect("role"):
+        wait_until(lambda: "epoch=2" in (state / "role.epoch").read_text("ascii"), "the next epoch")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert {(state / name).stat().st_uid for name in ("role.epoch", "role.lock")} == {nobody}
+    assert (state / "secret").stat().st_uid == 0
+
+
+@pytest.mark.root
+def test_a_user_who_may_not_go_where_root_may(serve, prise):
+    """What is opened before root is given up counts: the daemon is confined all the same. A record
+    that the user cannot get at is told as that."""
+    if not landlock():
+        pytest.skip("no Landlock in this kernel")
+    (prise.directory / "state").chmod(0o700)
+    daemon = configured(serve, {"": 'user = "nobody"', "echo": ""}, wait=False)
+    daemon.wait_log("echo +tcp")
+    wait_until(lambda: listens(daemon.port("echo")), "echo to listen")
+    status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text(encoding="ascii")
+    assert "NoNewPrivs:\t1\n" in status and "unconfined" not in daemon.log(), daemon.log()
+    path = prise.directory / "role.conf"
+    path.write_text(f'user = "nobody"\nrole {{ listen = {free_port()} }}\n', encoding="utf-8")
+    done = prise("serve", "-c", path)
+    assert done.code == 9 and "cannot keep its record" in done.err, done
+    assert "permission denied" in done.err and "  try: " in done.err
 
 
 def test_a_client_cut_off_by_a_removed_service_is_not(serve):

@@ -1,6 +1,7 @@
 """`prise connect` against ncat, netcat, socat, telnet's options and Python's sockets."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -402,3 +403,111 @@ def test_a_terminal_and_its_end(prise, serve):
     child.expect(pexpect.EOF)
     child.wait()
     assert child.exitstatus == 130
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+@pytest.mark.parametrize("source, host", [("::1", "127.0.0.1"), ("127.0.0.1", "::1"),
+                                          ("[::1]:0", "127.0.0.1")])
+def test_a_source_of_the_other_family(prise, source, host):
+    done = prise("connect", "--source", source, host, free_port())
+    assert done.code != 0 and "of another family" in done.err and "leave out" not in done.err
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+def test_a_source_without_brackets(prise):
+    server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    with server:
+        done = prise("connect", "-z", "--source", "::1", "::1", server.getsockname()[1])
+        assert done.code == 0, done
+
+
+def test_the_hint_of_loopback_also_for_loopback(prise):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = prise("connect", "127.0.0.2", port)
+        assert done.code == 4 and f"localhost:{port}: it listens there" in done.err
+        assert f"any:{port}" in done.err
+    done = prise("connect", "127.0.0.2", port)
+    assert done.code == 4 and "it listens there" not in done.err
+
+
+def test_a_path_where_nobody_listens(prise):
+    done = prise("daytime", "unix:/nope")
+    assert done.code == 9 and "there is no socket unix:/nope" in done.err
+    assert "ss -lx" in done.err
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(prise.directory / "left"))
+    done = prise("daytime", "unix:left")
+    assert done.code == 4 and "ss -lx" in done.err and "HOST:PORT" not in done.err
+
+
+@pytest.mark.root
+def test_what_nobody_may_do_has_advice_of_its_own(prise):
+    """The firewall has nothing to do with a port below 1024 or with the mode of a path."""
+    os.chmod(prise.directory, 0o755)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(str(prise.directory / "sock"))
+        s.listen()
+        os.chmod(prise.directory / "sock", 0o600)
+        program = os.open(prise.path, os.O_RDONLY)
+        for words, advice in ((("unix:sock",), "ls -l"),
+                              (("--source", "127.0.0.1:80", "127.0.0.1", "9"), "--source")):
+            done = subprocess.run([f"/proc/self/fd/{program}", "connect", *words], user=65534,
+                                  group=65534, extra_groups=[], pass_fds=(program,),
+                                  capture_output=True, text=True, check=False,
+                                  cwd=prise.directory, env=prise.environment)
+            assert done.returncode == 9 and advice in done.stderr, done
+            assert "nft" not in done.stderr
+        os.close(program)
+
+
+@pytest.mark.root
+def test_only_loopback_is_up(prise):
+    script = f"ip link set lo up; exec {prise.path} daytime 192.0.2.1"
+    done = subprocess.run(["unshare", "--net", "sh", "-c", script], capture_output=True,
+                          text=True, env={**os.environ, **prise.environment}, check=False)
+    assert done.returncode != 0 and "no address of the family" in done.stderr
+    assert "-4" not in done.stderr and "ip address" in done.stderr
+
+
+def test_no_limit_is_written_where_it_is_given(prise):
+    text = " ".join(prise("help", "connect").out.split())
+    assert "after the last datagram; 0: for ever" in text and "0: as without -t" in text
+
+
+def test_progress_of_a_file_that_comes_back(prise):
+    """The share is of the file, whatever else passes the other way."""
+    size = 8 * MIB
+    path = prise.directory / "big"
+    path.write_bytes(noise(size))
+    sent = threading.Event()
+
+    def slow(sock):
+        total = 0
+        while piece := sock.recv(65536):
+            total += len(piece)
+            sock.sendall(piece)
+            if total > size // 2:
+                sent.wait(SECONDS)
+
+    server = Server(slow)
+    child = pexpect.spawn("/bin/sh", ["-c", f"exec {prise.path} connect 127.0.0.1 {server.port} "
+                                            f"< {path} > /dev/null"],
+                          timeout=SECONDS, env=prise.environment)
+    child.expect(rb"(\d+) %")
+    first = int(child.match[1])
+    sent.set()
+    child.expect(pexpect.EOF)
+    assert first <= 100
+    assert all(int(share) <= 100 for share in re.findall(rb"(\d+) %", child.before))
+
+
+def test_progress_of_many_ports(prise):
+    """Lines that go to a file say nothing to whoever waits."""
+    child = pexpect.spawn("/bin/sh", ["-c", f"exec {prise.path} connect -z 127.0.0.1 1-65535 "
+                                            "> /dev/null"],
+                          timeout=SECONDS, env=prise.environment)
+    child.expect(rb"(\d+)  (\d+)/s  (\d+) %")
+    assert int(child.match[3]) <= 100
+    child.sendintr()
+    child.expect(pexpect.EOF)

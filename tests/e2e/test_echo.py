@@ -309,7 +309,8 @@ def test_rounds_to_servers_that_do_it_wrong(prise, peer, talk, code, back):
     done = prise("echo", peer(talk).address, "-t", "300ms", "-i", 0, "-c", 3)
     assert done.code == code, done
     assert done.out.count("time=") == back
-    assert (f"{back + 1} sent, {back} back, 1 lost" in done.out) == (back > 0 or code == 1)
+    lost = "0 lost (0.0 %), 1 different" if code == 1 else "1 lost"
+    assert (f"{back + 1} sent, {back} back, {lost}" in done.out) == (back > 0 or code == 1)
     assert len(done.err.splitlines()) == (2 if code != 1 else 0)
 
 
@@ -460,3 +461,10 @@ def test_stdout_full_or_closed(prise, server, words):
     process.stdout = None
     assert process.wait() == 0, "whoever read us has seen enough"
     assert process.stderr.read() == b""
+
+
+def test_different_is_not_lost(prise, peer):
+    done = prise("echo", peer(different).address, "-c", 3)
+    assert done.code == 1 and "1 sent, 0 back, 0 lost (0.0 %), 1 different" in done.out
+    summary = prise("echo", peer(different).address, "-c", 3, "--json").events[-1]
+    assert (summary["sent"], summary["lost"], summary["different"]) == (1, 0, 1)

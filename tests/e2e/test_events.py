@@ -135,6 +135,7 @@ COMMANDS = {
     "resolve address": (["resolve", "127.0.0.1"], {"resolve.arpa", "resolve.name"}),
     "services": (["services", "http", "trucbidule"], {"services.entry", "services.missing"}),
     "doctor": (["doctor"], {"doctor.check"}),
+    "get": (["get", "--timing", "127.0.0.1:1"], {"get.exchange", "get.timing", "error"}),
     "error": (["daytime", "127.0.0.1:1"], {"error"}),
     "usage": (["daytime"], {"error"}),
 }

@@ -113,11 +113,13 @@ def options_of(text):
     """{"--timeout": its help}; what stands in the column of help must begin there."""
     found, last = {}, None
     for line in text.splitlines():
-        row = re.match(r"  (?:-\S, |    )(--[\w-]+)(?: \S+)?(?: {2,}(.*))?$", line)
+        row = re.match(r"  (?:-\S, |    )(--[\w.-]+)(?: \S+)?(?: {2,}(.*))?$", line)
         if row:
             last = row.group(1)
             found[last] = [row.group(2) or ""]
             assert row.start(2) in (-1, OPTION_COLUMN), line
+        elif last and not line:
+            break  # what follows are no options
         elif last:
             assert re.match(f" {{{OPTION_COLUMN}}}\\S", line), line
             found[last].append(line.strip())

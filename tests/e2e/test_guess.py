@@ -4,6 +4,7 @@ and with a person (--play); and against servers that cheat, refuse or fall silen
 import os
 import random
 import socket
+import time
 
 import pytest
 from peers import Terminal, close_early, never_answer, says
@@ -136,7 +137,7 @@ def test_verbose_shows_the_wire(prise, peer):
     (["127.0.0.1:1", "--max", "0"], "--max 0 is out of range"),
     (["127.0.0.1:1", "--max", "-3"], "--max -3 is not understood"),
     (["127.0.0.1:1", "--max", "9223372036854775808"], "out of range"),
-    (["127.0.0.1", "port", "--max", "9"], "'port' is no port"),
+    (["127.0.0.1", "port", "--max", "9"], "there is no service port"),
 ])
 def test_wrong_usage(prise, words, what):
     done = prise("guess", *words)
@@ -258,3 +259,10 @@ def test_stdout_full_or_closed(prise, daemon, peer):
     process = prise.start("guess", peer(dialect).address, "--max", "1000000", stdout=theirs)
     os.close(theirs)
     assert process.wait() == 0 and len(dialect.heard) < 10, "it does not play for nobody"
+
+
+def test_a_silent_server_is_given_no_longer_than_told(prise, peer):
+    """What we say into the silence does not make it begin anew."""
+    began = time.monotonic()
+    done = prise("guess", peer(never_answer).address, "--max", 3, "-t", "1s")
+    assert done.code == 5 and time.monotonic() - began < 1.9

@@ -388,6 +388,16 @@ def test_json(prise, options):
         come, said = events_of(server, 2)
     assert come["type"] == "conn.open" and come["peer"] == near and come["conn"] == 1
     assert said["type"] == "conn.data" and said["text"] == "é\n" and said["peer"] == near
-    if "-u" not in options:
-        gone, = events_of(server, 1)
-        assert gone["type"] == "conn.close" and gone["in_bytes"] == 3
+    if "-u" in options:
+        server.send_signal(signal.SIGINT)  # only its own end ends a sender
+    gone, = events_of(server, 1)
+    assert gone["type"] == "conn.close" and gone["in_bytes"] == 3 and gone["conn"] == 1
+
+
+@pytest.mark.parametrize("options, advice", [
+    (("{port}",), "ss -ltn"), (("-u", "{port}"), "ss -lun"), (("unix:sock",), "ss -lx")])
+def test_nobody_comes(prise, options, advice):
+    words = [word.format(port=free_port()) for word in options]
+    done = prise("listen", *words, "-t", "50ms")
+    assert done.code == 5 and "nobody came to" in done.err
+    assert advice in done.err.splitlines()[-1]

@@ -234,3 +234,11 @@ def test_a_name_that_bites(prise):
     done = box.run(prise, hosts, "resolve", "192.0.2.5")
     assert "\\x1b]0;x\\x07.test" in done.out
     assert "\x1b" not in done.out + done.err and "\x07" not in done.out + done.err
+
+
+def test_an_address_of_a_link_has_its_interfaces_name(prise):
+    """As it can be typed back: with lo, not with its number."""
+    setup = {"setup": ["ip -6 address add fe80::77/64 dev lo nodad"]}
+    for words in ([], ["fe80::77%lo"]):
+        done = box.run(prise, setup, "resolve", *words)
+        assert "fe80::77%lo" in done.out, done

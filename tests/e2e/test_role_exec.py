@@ -1,12 +1,16 @@
 """prise role --exec against a real server, on its bad days: at no moment do two commands run."""
 
+import os
 import re
 import signal
+import subprocess
 import time
 
 import pytest
+from peers import says
 from reigns import Reigns
-from support import wait_until
+from support import SECONDS, wait_until
+from talk import read_until
 from talking import configured, expect
 
 LEASE = 'lease = "900ms"'
@@ -114,3 +118,66 @@ def test_a_command_that_ends_gives_the_place_up(prise, server):
     assert done.code == 7 and re.search(r"^principal epoch=1$", done.out, re.M)
     done = prise("role", address, "--name", "next", "--exec", "echo $PRISE_EPOCH")
     assert done.code == 0 and "\n2\n" in "\n" + done.out
+
+
+def test_a_command_that_was_stopped_is_not_started_in_a_dying_lease(prise, server):
+    """It ends by SIGTERM at once, and the rest of the lease is no time to begin anew."""
+    path = prise.directory / "starts"
+    work = f"echo start >> {path}; exec sleep 1000"
+    client = prise.start("role", f"127.0.0.1:{server.port('role')}", "--exec", work,
+                         stdin=subprocess.DEVNULL)
+    wait_until(path.exists, "the command")
+    server.signal(signal.SIGSTOP)
+    try:
+        read_until(client.stderr, b"the lease ran out")
+        assert path.read_text("ascii") == "start\n"
+    finally:
+        server.signal(signal.SIGCONT)
+    wait_until(lambda: path.read_text("ascii") == "start\nstart\n", "the next reign's command")
+
+
+def test_with_json_the_command_speaks_on_stderr(prise, server):
+    done = prise("role", f"127.0.0.1:{server.port('role')}", "--json", "--exec", "echo hi")
+    assert done.code == 0 and done.events and "hi" in done.err.splitlines()
+    done = prise("role", f"127.0.0.1:{server.port('role')}", "--exec", "echo hi")
+    assert "hi" in done.out.splitlines()
+
+
+def test_a_server_that_goes(prise, server):
+    client = prise.start("role", f"127.0.0.1:{server.port('role')}")
+    assert client.stdout.readline() == b"principal epoch=1\n"
+    server.process.kill()
+    server.process.wait()
+    said = read_until(client.stderr, b"trying again")
+    assert b"has gone" in said and b"another kind of server" not in said
+
+
+def test_two_words_in_one_read(prise, peer):
+    """Each change is printed, also of a server that only knows words."""
+    client = prise.start("role", peer(says(b"secondaireprincipal")).address)
+    assert client.stdout.readline() == b"secondaire\n"
+    assert client.stdout.readline() == b"principal\n"
+    client.terminate()
+    assert client.wait(SECONDS) == 128 + signal.SIGTERM
+
+
+def test_the_supervisor_is_killed(prise, server):
+    """What cannot be watched over is not run, and the words say so."""
+    address = f"127.0.0.1:{server.port('role')}"
+    first = prise.start("role", address, "--name", "first")
+    first.stdout.readline()
+    client = prise.start("role", address, "--name", "next", "--exec", "sleep 1000")
+    assert client.stdout.readline().startswith(b"secondaire")
+    children = f"/proc/{client.pid}/task/{client.pid}/children"
+    with open(children, encoding="ascii") as f:
+        os.kill(int(f.read().split()[0]), signal.SIGKILL)
+    first.send_signal(signal.SIGTERM)
+    said = read_until(client.stderr, b"try:")
+    assert b"the process that watches over the command has died" in said
+    assert client.wait(SECONDS) == 9
+
+
+def test_what_a_server_refuses_with_is_shown_not_obeyed(prise, peer):
+    done = prise("role", peer(says(b"refused: \033[31mno\n")).address)
+    assert done.code == 8 and "the server refuses:" in done.err
+    assert "\033" not in done.err and "\\x1b[31mno" in done.err

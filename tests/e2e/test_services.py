@@ -50,17 +50,34 @@ def test_json(prise):
     assert missing["type"] == "services.missing" and missing["name"] == "nosuchname"
 
 
-@pytest.mark.root
-def test_without_a_table_the_built_in_one(prise):
+def without_a_table(prise, *words):
+    """A command of prise where /etc/services is empty."""
     if not shutil.which("unshare"):
         pytest.skip("no unshare")
     empty = prise.directory / "empty"
     empty.touch()
-    script = f"mount --bind {empty} /etc/services && exec {prise.path} services daytime 7"
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True,
-                          text=True, env={**os.environ, **prise.environment}, check=False)
+    script = f"mount --bind {empty} /etc/services && exec {prise.path} {' '.join(words)}"
+    done = subprocess.run(["unshare", "--mount", "--net", "sh", "-c", script],
+                          capture_output=True, text=True, check=False,
+                          env={**os.environ, **prise.environment})
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mount namespace here: {done.stderr}")
+    return done
+
+
+@pytest.mark.root
+def test_without_a_table_names_are_ports_all_the_same(prise):
+    for words in (("daytime", "127.0.0.1:daytime"), ("connect", "-z", "127.0.0.1", "www")):
+        done = without_a_table(prise, *words)
+        assert done.returncode != 2 and "no service" not in done.stderr
+    assert "127.0.0.1:80" in done.stderr
+    done = without_a_table(prise, "daytime", "127.0.0.1:nosuch")
+    assert done.returncode == 2 and "there is no service nosuch" in done.stderr
+
+
+@pytest.mark.root
+def test_without_a_table_the_built_in_one(prise):
+    done = without_a_table(prise, "services", "daytime", "7")
     assert done.returncode == 0
     assert "built-in" in done.stderr
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [

@@ -204,3 +204,17 @@ def test_over_a_unix_socket(prise, serve):
     path = prise.directory / "s"
     serve(f"sum=unix:{path}")
     assert prise("sum", f"unix:{path}", 40, 2).out == "42\n"
+
+
+def test_a_directory_is_told_from_a_failure(prise):
+    folder = os.open(prise.directory, os.O_RDONLY)
+    process = prise.start("sum", "127.0.0.1:1", stdin=folder)
+    os.close(folder)
+    _, err = process.communicate()
+    assert process.returncode == 9 and b"a file or a pipe" in err.splitlines()[1]
+
+
+def test_time_from_a_server_that_stays(prise, peer):
+    """The answer in hand is an answer, though -t ends before the server does."""
+    done = prise("time", peer(says(b"\xe0\0\0\0")).address, "-t", "1s")
+    assert (done.code, done.err) == (0, "") and "3758096384" in done.out

@@ -197,4 +197,62 @@ def test_a_reader_that_has_enough_is_no_error(prise):
     process.stdin.close()
     process.stdout = process.stdin = None
     err = process.stderr.read()
-    assert process.wait() in (0, -13) and err == b""
+    assert process.wait() == 0 and err == b""
+
+
+@pytest.mark.parametrize("command", [("help",), ("doctor",), ("services",), ("--help",)])
+def test_nor_is_one_that_has_gone_before(prise, command):
+    read, write = os.pipe()
+    os.close(read)
+    process = prise.start(*command, stdout=write)
+    os.close(write)
+    _, err = process.communicate()
+    assert process.returncode == 0 and err == b""
+
+
+def test_a_closed_output_is_no_full_disk(prise):
+    script = 'exec "$0" services http >&-'
+    done = subprocess.run(["sh", "-c", script, prise.path], capture_output=True, text=True,
+                          env=prise.environment, check=False)
+    assert done.returncode == 9
+    assert "df" not in done.stderr and ">&-" in two_lines(done.stderr)[1]
+
+
+@pytest.mark.parametrize("words, what, advice", [
+    (("daytime", "localhost:nosuch"), "there is no service nosuch", "prise services"),
+    (("connect", "localhost", "nosuch"), "there is no service nosuch", "prise services"),
+    (("daytime", "a", "b", "c"), "'c' is one argument too many", "HOST:PORT"),
+    (("echo", "--interval=", "localhost"), "--interval lacks its value", "--interval DUR"),
+    (("serve", "-c", ""), "-c lacks its value", "-c FILE"),
+])
+def test_wrong_usage_names_what_is_wrong(prise, words, what, advice):
+    done = prise(*words)
+    said = two_lines(done.err)
+    assert done.code == 2 and what in said[0] and advice in said[1]
+
+
+@pytest.mark.parametrize("words", [("daytime", "a" * 100000), ("daytime", "h", "é" * 50000),
+                                   ("a" * 100000,), ("connect", "-t", "a" * 100000, "h", "1")])
+def test_a_long_word_is_not_said_whole(prise, words):
+    done = prise(*words)
+    said = two_lines(done.err)
+    assert done.code == 2 and len(said[0]) < 500 and "..." in said[0] and "\\x" not in said[0]
+
+
+def test_control_characters_of_the_command_line_are_shown(prise):
+    for words in (("services", "\033[31mX"), ("daytime", "h", "\033[31mX"), ("\033[31mX",)):
+        done = prise(*words)
+        assert "\033" not in done.err and "\\x1b" in done.err
+
+
+def test_the_wire_is_spoken_of_where_there_is_one(prise):
+    for command in ("doctor", "services", "help"):
+        assert "on the wire" not in " ".join(prise("help", command).out.split())
+    assert "on the wire" in " ".join(prise("help", "daytime").out.split())
+
+
+def test_a_command_that_does_not_exist_is_an_event_too(prise):
+    done = prise("nosuch", "--json")
+    event, = done.events
+    assert done.code == 2 and event["type"] == "error" and event["name"] == "usage"
+    assert prise("nosuch", "--", "--json").out == ""

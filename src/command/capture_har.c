@@ -1,0 +1,311 @@
+/* Exchanges as an HTTP archive, HAR 1.2 (the specification of the Web Performance Working Group,
+ * 2012): one JSON object, an entry an exchange, in the order in which they ended.
+ *
+ * The file has a temporary name until it is whole. Limits: cookies stay in the headers; bodies over
+ * CAPTURE_TEXT_MOST, or torn, are left out with a comment. Exchanges without their request have no
+ * place in a HAR. */
+#include "command/capture_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct capture_har {
+	FILE *file;
+	char *path; /* the temporary one; NULL: standard output */
+	bool begun; /* there is an entry */
+	struct http1_head head;
+	char *line;
+	size_t line_bytes;
+};
+
+static int refuse(struct capture *c, int errnum)
+{
+	return say_error(SAY_FILE, c->given->har, err_from_errno(errnum));
+}
+
+static FILE *open_temporary(struct capture_har *har, const char *path)
+{
+	mode_t mask = umask(0);
+	int fd;
+
+	umask(mask);
+	if (asprintf(&har->path, "%s.XXXXXX", path) < 0) {
+		har->path = NULL;
+		return NULL;
+	}
+	fd = mkostemp(har->path, O_CLOEXEC);
+	if (fd < 0) {
+		free(har->path);
+		har->path = NULL;
+		return NULL;
+	}
+	if (fchmod(fd, 0666 & ~mask) < 0)
+		errno = 0; /* as private as mkostemp(3) made it */
+	return fdopen(fd, "w");
+}
+
+int capture_har_begin(struct capture *c)
+{
+	struct capture_har *har;
+
+	if (c->given->har == NULL)
+		return 0;
+	har = c->har = calloc(1, sizeof(*har));
+	if (har == NULL)
+		return say_error(SAY_FILE, c->given->har, ERR_MEMORY);
+	har->file = strcmp(c->given->har, "-") == 0 ? stdout : open_temporary(har, c->given->har);
+	if (har->file == NULL)
+		return refuse(c, errno);
+	fputs("{\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"prise\",\"version\":"
+	      "\"" PRISE_VERSION "\"},\"entries\":[",
+	      har->file);
+	return 0;
+}
+
+/* A buffer in which `b` finds room as a JSON string. */
+static struct text room_for(struct capture_har *har, size_t bytes)
+{
+	size_t wanted = 12 * bytes + 16;
+
+	if (wanted > har->line_bytes) {
+		char *grown = realloc(har->line, wanted);
+
+		if (grown != NULL) {
+			har->line = grown;
+			har->line_bytes = wanted;
+		}
+	}
+	return text_over(har->line, har->line_bytes);
+}
+
+static void put_string(struct capture_har *har, struct bytes b)
+{
+	struct text t = room_for(har, b.len);
+
+	event_put_json_string(&t, b);
+	fwrite(t.data, 1, t.len, har->file);
+}
+
+/* `"name":"value"` after `before`. */
+static void put_member(struct capture_har *har, const char *before, const char *name,
+		       struct bytes value)
+{
+	fprintf(har->file, "%s\"%s\":", before, name);
+	put_string(har, value);
+}
+
+static void put_pair(struct capture_har *har, bool first, struct bytes name, struct bytes value)
+{
+	put_member(har, first ? "{" : ",{", "name", name);
+	put_member(har, ",", "value", value);
+	fputc('}', har->file);
+}
+
+static void put_headers(struct capture_har *har)
+{
+	fputs(",\"headers\":[", har->file);
+	for (unsigned i = 0; i < har->head.fields; i++)
+		put_pair(har, i == 0, har->head.field[i].name, har->head.field[i].value);
+	fputc(']', har->file);
+}
+
+/* The parts of `?a=b&c`, as they stand. */
+static void put_query(struct capture_har *har, struct bytes target)
+{
+	struct bytes query = bytes_after(target, bytes_find_byte(target, '?'));
+	bool first = true;
+
+	fputs(",\"queryString\":[", har->file);
+	while (query.len > 1) {
+		struct bytes part = bytes_after(query, 1);
+		size_t equals;
+
+		part = bytes_first(part, bytes_find_byte(part, '&'));
+		query = bytes_after(query, 1 + part.len);
+		if (part.len == 0)
+			continue;
+		equals = bytes_find_byte(part, '=');
+		put_pair(har, first, bytes_first(part, equals),
+			 bytes_after(part, equals < part.len ? equals + 1 : equals));
+		first = false;
+	}
+	fputc(']', har->file);
+}
+
+static void put_url(struct capture_har *har, const struct exchange *e, struct bytes target)
+{
+	const struct exchange_message *request = &e->message[HTTP1_REQUEST];
+	struct text t = room_for(har, target.len + request->authority.len + ADDRESS_TEXT_BYTES);
+	char *url;
+
+	if (target.len > 0 && target.data[0] == '/') {
+		text_put_string(&t, "http://");
+		if (request->authority.len > 0)
+			text_put(&t, request->authority);
+		else
+			address_put(&t, &e->server);
+	}
+	text_put(&t, target);
+	url = strndup(t.data, t.len);
+	if (url == NULL)
+		return;
+	put_member(har, ",", "url", bytes_of_string(url));
+	free(url);
+}
+
+/* The body as text, or in base64 where it is none; or why it is left out. */
+static void put_text(struct capture_har *har, const struct exchange_message *m)
+{
+	struct bytes text;
+	struct text t;
+
+	if (!capture_body_text(m, &text)) {
+		fputs(",\"comment\":\"the body is left out: it is too long, or not whole\"",
+		      har->file);
+		return;
+	}
+	if (text.len == 0)
+		return;
+	if (text_utf8_valid(text)) {
+		put_member(har, ",", "text", text);
+		return;
+	}
+	t = room_for(har, text.len);
+	text_put_base64(&t, text);
+	fprintf(har->file, ",\"text\":\"%s\",\"encoding\":\"base64\"", t.data);
+}
+
+static void put_version(struct capture_har *har, const char *before)
+{
+	fprintf(har->file, "%s\"httpVersion\":\"HTTP/1.%u\",\"cookies\":[]", before,
+		har->head.minor);
+}
+
+static void put_sizes(struct capture_har *har, const struct exchange_message *m)
+{
+	fprintf(har->file, ",\"headersSize\":%zu,\"bodySize\":%" PRIu64, m->head.len,
+		m->body_bytes);
+}
+
+static bool parse(struct capture_har *har, const struct exchange_message *m, enum http1_side side,
+		  struct bytes method)
+{
+	struct http1_refusal refusal;
+	size_t seen = 0;
+
+	har->head = (struct http1_head){.side = side};
+	return m->present && m->head.len > 0 &&
+	       http1_parse(&har->head, side, m->head, &seen, method, NULL, &refusal) > 0;
+}
+
+static void put_request(struct capture_har *har, const struct exchange *e)
+{
+	const struct exchange_message *m = &e->message[HTTP1_REQUEST];
+
+	put_member(har, ",\"request\":{", "method", har->head.method);
+	put_url(har, e, har->head.target);
+	put_version(har, ",");
+	put_headers(har);
+	put_query(har, har->head.target);
+	if (m->content_bytes > 0) {
+		put_member(har, ",\"postData\":{", "mimeType", m->type);
+		fputs(",\"params\":[]", har->file);
+		put_text(har, m);
+		fputc('}', har->file);
+	}
+	put_sizes(har, m);
+	fputc('}', har->file);
+}
+
+static void put_response(struct capture_har *har, const struct exchange *e)
+{
+	const struct exchange_message *m = &e->message[HTTP1_RESPONSE];
+	const struct http1_field *location;
+
+	fprintf(har->file, ",\"response\":{\"status\":%u", m->status);
+	put_member(har, ",", "statusText", har->head.reason);
+	put_version(har, ",");
+	put_headers(har);
+	fprintf(har->file, ",\"content\":{\"size\":%" PRIu64, capture_body_decoded(m));
+	put_member(har, ",", "mimeType", m->type);
+	put_text(har, m);
+	fputc('}', har->file);
+	location = http1_find(&har->head, "Location");
+	put_member(har, ",", "redirectURL", location != NULL ? location->value : (struct bytes){0});
+	put_sizes(har, m);
+	fputc('}', har->file);
+}
+
+static double ms_between(int64_t from_ns, int64_t to_ns)
+{
+	return to_ns > from_ns ? (double)(to_ns - from_ns) / 1e6 : 0;
+}
+
+static void put_ends(struct capture_har *har, const struct exchange *e)
+{
+	const struct exchange_message *request = &e->message[HTTP1_REQUEST],
+				      *response = &e->message[HTTP1_RESPONSE];
+	char server[ADDRESS_TEXT_BYTES];
+	struct text t = TEXT_OVER(server);
+
+	address_put_ip(&t, &e->server);
+	fprintf(har->file,
+		",\"cache\":{},\"timings\":{\"send\":%.6f,\"wait\":%.6f,\"receive\":%.6f}"
+		",\"serverIPAddress\":\"%s\",\"connection\":\"%" PRIu64 "\"}",
+		ms_between(request->time_ns, request->last_ns),
+		response->present ? ms_between(request->last_ns, response->time_ns) : 0,
+		response->present ? ms_between(response->time_ns, response->last_ns) : 0, server,
+		e->conversation);
+}
+
+void capture_har_exchange(struct capture *c, const struct exchange *e)
+{
+	const struct exchange_message *request = &e->message[HTTP1_REQUEST],
+				      *response = &e->message[HTTP1_RESPONSE];
+	struct capture_har *har = c->har;
+	char time[40], method_text[32];
+	struct text t = TEXT_OVER(time), method = TEXT_OVER(method_text);
+
+	if (har == NULL || !parse(har, request, HTTP1_REQUEST, (struct bytes){0}))
+		return;
+	moment_put_rfc3339(&t, request->time_ns / 1000);
+	text_put(&method, har->head.method);
+	fprintf(har->file, "%s\n{\"startedDateTime\":\"%s\",\"time\":%.6f", har->begun ? "," : "",
+		time,
+		ms_between(request->time_ns,
+			   response->present ? response->last_ns : request->last_ns));
+	har->begun = true;
+	put_request(har, e);
+	parse(har, response, HTTP1_RESPONSE, text_bytes(&method));
+	put_response(har, e);
+	put_ends(har, e);
+}
+
+int capture_har_end(struct capture *c)
+{
+	struct capture_har *har = c->har;
+	int code = 0;
+	bool failed;
+
+	if (har == NULL)
+		return 0;
+	c->har = NULL;
+	if (har->file != NULL) {
+		fputs("\n]}}\n", har->file);
+		failed = ferror(har->file) != 0;
+		if (har->file != stdout)
+			failed = fclose(har->file) != 0 || failed;
+		if (har->path != NULL && (failed || rename(har->path, c->given->har) < 0)) {
+			code = refuse(c, failed ? ENOSPC : errno);
+			unlink(har->path);
+		}
+	}
+	free(har->path);
+	free(har->line);
+	free(har);
+	return code;
+}

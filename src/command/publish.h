@@ -1,0 +1,13 @@
+/* A command's events, for the dashboard of the daemon that runs beside it: written to its control
+ * socket (docs/protocols/control.md) when there is one. Never delays the command: what the socket
+ * does not take at once, or what comes too fast, is left out and counted. */
+#ifndef COMMAND_PUBLISH_H
+#define COMMAND_PUBLISH_H
+
+#include "base/event.h"
+#include "command/command.h"
+
+/* Nothing with --no-publish, or where no daemon listens. Any thread but one at a time. */
+void publish_event(const struct command_call *call, const struct event *event);
+
+#endif

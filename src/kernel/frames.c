@@ -1,0 +1,221 @@
+/* Frames through libpcap (pcap(3PCAP)): it knows pcap and pcapng, both byte orders, micro- and
+ * nanoseconds, and the kernel's rings.
+ *
+ * A filter is applied to a file's frames here, so that frames keep their numbers in the file. */
+#include "kernel/frames.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { SNAP_BYTES = 262144, RING_BYTES = 32 << 20, FILE_BUFFER_BYTES = 1 << 20 };
+
+_Static_assert((int)FRAMES_WHY_BYTES >= PCAP_ERRBUF_SIZE, "libpcap's words fit");
+
+/* Some link types have another number in memory than in files. */
+enum { LINK_RAW_HERE = 12, LINK_RAW_BSD = 14, LINK_RAW = 101 };
+
+struct frames {
+	pcap_t *pcap;
+	FILE *file; /* libpcap's, once it is open */
+	bool live, filtered;
+	uint64_t number;
+	uint64_t size_bytes;
+	struct bpf_program filter;
+	char buffer[FILE_BUFFER_BYTES];
+};
+
+/* Takes `*frames` back. */
+static int refuse(struct frames **frames, int err)
+{
+	frames_close(*frames);
+	*frames = NULL;
+	return err;
+}
+
+static int open_stream(struct frames *f, const char *path)
+{
+	struct stat status;
+
+	f->file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+	if (f->file == NULL || fstat(fileno(f->file), &status) < 0)
+		return err_from_errno(errno);
+	if (S_ISDIR(status.st_mode))
+		return ERR_PROTOCOL;
+	if (S_ISREG(status.st_mode))
+		f->size_bytes = (uint64_t)status.st_size;
+	if (f->file != stdin) /* which outlives the buffer */
+		setvbuf(f->file, f->buffer, _IOFBF, sizeof(f->buffer));
+	return 0;
+}
+
+/* libpcap tells errors apart by their text alone. */
+static int err_of_file(const char *why)
+{
+	return strstr(why, "truncated") != NULL ? ERR_LEFT : ERR_PROTOCOL;
+}
+
+int frames_open_file(struct frames **frames, const char *path, char *why)
+{
+	struct frames *f = *frames = calloc(1, sizeof(*f));
+	int err;
+
+	why[0] = '\0';
+	if (f == NULL)
+		return ERR_MEMORY;
+	err = open_stream(f, path);
+	if (err != 0)
+		return refuse(frames, err);
+	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->file, PCAP_TSTAMP_PRECISION_NANO,
+							   why);
+	if (f->pcap == NULL)
+		return refuse(frames, err_of_file(why));
+	f->file = NULL;
+	return 0;
+}
+
+static int err_of_live(int status)
+{
+	switch (status) {
+	case PCAP_ERROR_PERM_DENIED:
+	case PCAP_ERROR_PROMISC_PERM_DENIED:
+		return ERR_PERMISSION;
+	case PCAP_ERROR_NO_SUCH_DEVICE:
+		return ERR_NO_FILE;
+	case PCAP_ERROR_IFACE_NOT_UP:
+		return ERR_UNREACHABLE;
+	default:
+		return ERR_SYSTEM;
+	}
+}
+
+int frames_open_live(struct frames **frames, const char *interface, char *why)
+{
+	struct frames *f = *frames = calloc(1, sizeof(*f));
+	int status;
+
+	why[0] = '\0';
+	if (f == NULL)
+		return ERR_MEMORY;
+	f->live = true;
+	f->pcap = pcap_create(interface, why);
+	if (f->pcap == NULL)
+		return refuse(frames, ERR_SYSTEM);
+	pcap_set_snaplen(f->pcap, SNAP_BYTES);
+	pcap_set_buffer_size(f->pcap, RING_BYTES);
+	pcap_set_immediate_mode(f->pcap, 1);
+	pcap_set_tstamp_precision(f->pcap, PCAP_TSTAMP_PRECISION_NANO);
+	status = pcap_activate(f->pcap);
+	if (status < 0) {
+		snprintf(why, FRAMES_WHY_BYTES, "%s", pcap_geterr(f->pcap));
+		return refuse(frames, err_of_live(status));
+	}
+	if (pcap_setnonblock(f->pcap, 1, why) < 0)
+		return refuse(frames, ERR_SYSTEM);
+	return 0;
+}
+
+int frames_filter(struct frames *f, const char *expression, char *why)
+{
+	why[0] = '\0';
+	if (pcap_compile(f->pcap, &f->filter, expression, 1, PCAP_NETMASK_UNKNOWN) == 0) {
+		f->filtered = true;
+		if (!f->live || pcap_setfilter(f->pcap, &f->filter) == 0)
+			return 0;
+	}
+	snprintf(why, FRAMES_WHY_BYTES, "%s", pcap_geterr(f->pcap));
+	return ERR_SYNTAX;
+}
+
+unsigned frames_link(const struct frames *f)
+{
+	int link = pcap_datalink(f->pcap);
+
+	return link == LINK_RAW_HERE || link == LINK_RAW_BSD ? LINK_RAW : (unsigned)link;
+}
+
+const char *frames_link_name(const struct frames *f)
+{
+	const char *name = pcap_datalink_val_to_name(pcap_datalink(f->pcap));
+
+	return name != NULL ? name : "?";
+}
+
+static int64_t time_of(const struct frames *f, const struct pcap_pkthdr *header)
+{
+	int64_t unit = pcap_get_tstamp_precision(f->pcap) == PCAP_TSTAMP_PRECISION_NANO ? 1 : 1000;
+
+	return (int64_t)((uint64_t)header->ts.tv_sec * 1000000000u +
+			 (uint64_t)header->ts.tv_usec * (uint64_t)unit);
+}
+
+int frames_next(struct frames *f, struct frames_frame *frame)
+{
+	struct pcap_pkthdr *header;
+	const uint8_t *data;
+	int status;
+
+	do {
+		status = pcap_next_ex(f->pcap, &header, &data);
+		if (status == PCAP_ERROR_BREAK || status == 0)
+			return 0;
+		if (status < 0)
+			return f->live ? ERR_UNREACHABLE : err_of_file(pcap_geterr(f->pcap));
+		f->number++;
+	} while (!f->live && f->filtered && pcap_offline_filter(&f->filter, header, data) == 0);
+	*frame = (struct frames_frame){
+		.number = f->number,
+		.time_ns = time_of(f, header),
+		.wire_bytes = header->len,
+		.captured = bytes_of(data, header->caplen),
+	};
+	return 1;
+}
+
+const char *frames_why(const struct frames *f)
+{
+	return pcap_geterr(f->pcap);
+}
+
+int frames_descriptor(const struct frames *f)
+{
+	return f->live ? pcap_get_selectable_fd(f->pcap) : fileno(pcap_file(f->pcap));
+}
+
+void frames_count_losses(struct frames *f, struct frames_losses *losses)
+{
+	struct pcap_stat stat = {0};
+
+	if (f->live && pcap_stats(f->pcap, &stat) < 0)
+		stat = (struct pcap_stat){0};
+	*losses = (struct frames_losses){.kernel = stat.ps_drop, .interface = stat.ps_ifdrop};
+}
+
+uint64_t frames_size_bytes(const struct frames *f)
+{
+	return f->size_bytes;
+}
+
+uint64_t frames_read_bytes(const struct frames *f)
+{
+	long at = f->size_bytes > 0 ? ftell(pcap_file(f->pcap)) : 0;
+
+	return at > 0 ? (uint64_t)at : 0;
+}
+
+void frames_close(struct frames *f)
+{
+	if (f == NULL)
+		return;
+	if (f->filtered)
+		pcap_freecode(&f->filter);
+	if (f->pcap != NULL)
+		pcap_close(f->pcap);
+	else if (f->file != NULL && f->file != stdin)
+		fclose(f->file);
+	free(f);
+}

@@ -1,0 +1,78 @@
+"""prise ip, with services of the test's own."""
+
+import pytest
+
+from support import free_port, has_ipv6
+from webs import NO_PROXIES, Odd, Web, fixed
+
+
+@pytest.fixture
+def ip(prise):
+    def run(*words):
+        return prise("ip", *words, env=NO_PROXIES)
+    return run
+
+
+def test_an_address(ip):
+    with Web(fixed(b"192.0.2.7\n")) as web:
+        assert ip("--via", web.url + "/ip").out == "192.0.2.7\n"
+    with Web(fixed(b" 2001:db8::0:1 \r\n")) as web:
+        assert ip("--via", web.url).out == "2001:db8::1\n"
+    assert web.asked[0].path == "/" and web.asked[0].method == "GET"
+
+
+def test_no_address(ip):
+    for body in (b"<html>", b"", b"192.0.2.300", b"192.0.2.7 and more", b"1" * 5000):
+        with Web(fixed(body)) as web:
+            done = ip("--via", web.url)
+        assert done.code == 8 and "no address" in done.err and done.out == ""
+    with Web(fixed(b"192.0.2.7", 500)) as web:
+        done = ip("--via", web.url)
+    assert done.code == 8 and "500" in done.err
+
+
+def test_of_the_family(ip):
+    with Web(fixed(b"2001:db8::1")) as web:
+        assert ip("--via", web.url, "-4").code == 3
+        assert "other family" in ip("--via", web.url, "-4").err
+        assert ip("--via", web.url, "-6").code == 3  # the service has no IPv6 address
+    if has_ipv6():
+        with Web(fixed(b"2001:db8::1"), host="::1") as web:
+            assert ip("--via", web.url, "-6").out == "2001:db8::1\n"
+
+
+def test_the_first_of_several(ip):
+    def silent(s):
+        odd.ending.wait(20)
+    with Odd(silent) as odd, Web(fixed(b"192.0.2.1")) as web:
+        done = ip("--via", odd.url, "--via", web.url)
+    assert done.code == 0 and done.out == "192.0.2.1\n"
+
+
+def test_agreement(ip):
+    with Web(fixed(b"192.0.2.1")) as a, Web(fixed(b"192.0.2.1")) as b, \
+            Web(fixed(b"192.0.2.9")) as c:
+        words = ["--via", a.url, "--via", c.url, "--via", b.url]
+        assert ip(*words, "--agree", "2").out == "192.0.2.1\n"
+        done = ip(*words, "--agree", "3")
+        assert done.code == 1 and done.out == ""
+        assert f"{c.url} says 192.0.2.9" in done.err and "2 agree" in done.err
+        assert ip(*words, "--agree", "4").code == 2
+
+
+def test_errors(ip):
+    done = ip("--via", f"http://127.0.0.1:{free_port()}")
+    assert done.code == 4 and "nobody listens" in done.err
+    with Odd(lambda s: odd.ending.wait(20)) as odd:
+        assert ip("--via", odd.url, "-t", "200ms").code == 5
+    assert ip("x").code == 2
+    assert ip("--via", "ftp://x").code == 2
+
+
+def test_events(ip):
+    with Web(fixed(b"192.0.2.1")) as a, Web(fixed(b"192.0.2.1")) as b:
+        events = ip("--json", "--agree", "2", "--via", a.url, "--via", b.url).events
+    assert [e["type"] for e in events] == ["ip.answer", "ip.answer", "ip.result"]
+    assert {e["via"] for e in events[:2]} == {a.url, b.url}
+    assert events[2]["address"] == "192.0.2.1"
+    assert (events[2]["agreeing"], events[2]["asked"]) == (2, 2)
