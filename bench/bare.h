@@ -11,12 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #define BARE_BACKLOG 4096
+
+enum { BARE_EVENTS = 256 };
 
 static inline _Noreturn void bare_die(const char *what)
 {
@@ -81,6 +84,35 @@ static inline uint64_t bare_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Listens on the port that is the only argument, and calls `accept_all` when somebody waits and
+ * `ready` when a connection can be read. */
+static inline int bare_serve(int argc, char **argv, void (*accept_all)(int epoll_fd, int listener),
+			     void (*ready)(int fd))
+{
+	struct epoll_event event[BARE_EVENTS] = {{.events = EPOLLIN}};
+	int listener, epoll_fd;
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s PORT\n", argv[0]);
+		return 2;
+	}
+	bare_raise_descriptors();
+	listener = bare_listen(argv[1], SOCK_STREAM, SOCK_NONBLOCK);
+	epoll_fd = bare_check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
+	event[0].data.fd = listener;
+	bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event[0]), "epoll_ctl");
+	for (;;) {
+		int count = epoll_wait(epoll_fd, event, BARE_EVENTS, -1);
+
+		for (int i = 0; i < count; i++) {
+			if (event[i].data.fd == listener)
+				accept_all(epoll_fd, listener);
+			else
+				ready(event[i].data.fd);
+		}
+	}
 }
 
 #endif

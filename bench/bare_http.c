@@ -5,9 +5,8 @@
 #include "bare.h"
 
 #include <poll.h>
-#include <sys/epoll.h>
 
-enum { EVENTS = 256, BUFFER_BYTES = 65536, CONTENT_BYTES = 1024 };
+enum { BUFFER_BYTES = 65536, CONTENT_BYTES = 1024 };
 
 static char buffer[BUFFER_BYTES], answer[512 + CONTENT_BYTES];
 static size_t answer_len;
@@ -71,27 +70,6 @@ static void serve(int fd)
 
 int main(int argc, char **argv)
 {
-	struct epoll_event event[EVENTS] = {{.events = EPOLLIN}};
-	int listener, epoll_fd;
-
-	if (argc != 2) {
-		fprintf(stderr, "usage: bare_http PORT\n");
-		return 2;
-	}
-	bare_raise_descriptors();
 	make_answer();
-	listener = bare_listen(argv[1], SOCK_STREAM, SOCK_NONBLOCK);
-	epoll_fd = bare_check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-	event[0].data.fd = listener;
-	bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event[0]), "epoll_ctl");
-	for (;;) {
-		int count = epoll_wait(epoll_fd, event, EVENTS, -1);
-
-		for (int i = 0; i < count; i++) {
-			if (event[i].data.fd == listener)
-				accept_all(epoll_fd, listener);
-			else
-				serve(event[i].data.fd);
-		}
-	}
+	return bare_serve(argc, argv, accept_all, serve);
 }

@@ -3,9 +3,7 @@
  * leases. */
 #include "bare.h"
 
-#include <sys/epoll.h>
-
-enum { EVENTS = 256, CLIENTS_MOST = 1 << 16 };
+enum { CLIENTS_MOST = 1 << 16 };
 
 /* By descriptor. */
 static struct client {
@@ -70,26 +68,5 @@ static void accept_all(int epoll_fd, int listener)
 
 int main(int argc, char **argv)
 {
-	struct epoll_event event[EVENTS] = {{.events = EPOLLIN}};
-	int listener, epoll_fd;
-
-	if (argc != 2) {
-		fprintf(stderr, "usage: bare_role PORT\n");
-		return 2;
-	}
-	bare_raise_descriptors();
-	listener = bare_listen(argv[1], SOCK_STREAM, SOCK_NONBLOCK);
-	epoll_fd = bare_check(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
-	event[0].data.fd = listener;
-	bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event[0]), "epoll_ctl");
-	for (;;) {
-		int count = epoll_wait(epoll_fd, event, EVENTS, -1);
-
-		for (int i = 0; i < count; i++) {
-			if (event[i].data.fd == listener)
-				accept_all(epoll_fd, listener);
-			else
-				hear(event[i].data.fd);
-		}
-	}
+	return bare_serve(argc, argv, accept_all, hear);
 }

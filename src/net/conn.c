@@ -304,8 +304,7 @@ static struct out *conn_out(struct conn *c)
 	return out;
 }
 
-/* Keeps what the machine did not take. `in` may lie in c->held itself. */
-static bool conn_hold(struct conn *c, struct bytes in)
+bool conn_keep(struct conn *c, struct conn_held **where, struct bytes in)
 {
 	struct conn_held *held = NULL;
 
@@ -318,8 +317,8 @@ static bool conn_hold(struct conn *c, struct bytes in)
 		held->len = in.len;
 		memcpy(held->data, in.data, in.len);
 	}
-	free(c->held);
-	c->held = held;
+	free(*where);
+	*where = held;
 	return true;
 }
 
@@ -344,7 +343,7 @@ bool conn_feed(struct conn *c, struct bytes in)
 	if (c->state != CONN_OPEN)
 		in.len = 0;
 	c->stalled = in.len && waits;
-	return in.len || c->held ? conn_hold(c, in) : true;
+	return in.len || c->held ? conn_keep(c, &c->held, in) : true;
 }
 
 static bool conn_tell_eof(struct conn *c)

@@ -149,6 +149,8 @@ void conn_close(struct conn *c, int why);
 /* Steps of a connection's life that net/conn_tls.c takes too. Each bool: false when it is gone. */
 bool conn_begin(struct conn *c, const struct address *local);
 bool conn_feed(struct conn *c, struct bytes in);
+/* Keeps a copy of `in`, which may lie in `*where` itself, in its place; none when it is empty. */
+bool conn_keep(struct conn *c, struct conn_held **where, struct bytes in);
 bool conn_got_eof(struct conn *c);
 void conn_sent(struct conn *c, struct bytes b);
 void conn_event(struct conn *c, struct event *e);

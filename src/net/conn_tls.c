@@ -388,21 +388,7 @@ static bool conn_tls_shake(struct conn *c, bool *stands)
 /* Keeps what the session has not read. False when there is no memory, and it is gone. */
 static bool conn_tls_keep(struct conn *c)
 {
-	struct bytes in = conn_scratch(c)->wire.in;
-	struct conn_held *kept = NULL;
-
-	if (in.len) {
-		kept = malloc(sizeof *kept + in.len);
-		if (!kept) {
-			conn_close(c, ERR_MEMORY);
-			return false;
-		}
-		kept->len = in.len;
-		memcpy(kept->data, in.data, in.len);
-	}
-	free(c->tls->sealed);
-	c->tls->sealed = kept;
-	return true;
+	return conn_keep(c, &c->tls->sealed, conn_scratch(c)->wire.in);
 }
 
 /* Reads plaintext into the receive buffer behind what is held: for a machine without framing one
