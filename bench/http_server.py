@@ -1,10 +1,13 @@
-"""Files over HTTP: 1 KiB with wrk on 100 kept connections, 100 MiB by sendfile on one; what a
-request costs the server's processor, beside nginx as its manual tunes it and beside the barest
+"""Files over HTTP: 1 KiB with wrk on 100 kept connections, in the clear and under TLS, 100 MiB by
+sendfile on one; what a request costs the server's processor, beside nginx as its manual tunes it and beside the barest
 loop, which sends a constant answer."""
 
+import functools
 import json
+import os
 import re
 import subprocess
+import tempfile
 
 from harness import (bare, Claim, installed, Load, LOAD_CPU, OFTEN, prise, SECONDS, Server,
                      Spec, spawn)
@@ -37,24 +40,53 @@ def nginx():
                 files={"nginx.conf": NGINX, "1k.txt": SMALL})
 
 
+@functools.cache
+def certificate():
+    """(certificate, key), of the kind that prise makes for itself."""
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [os.path.join(directory, name) for name in ("certificate", "key")]
+        subprocess.run([installed("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=bench", "-out", paths[0],
+                        "-keyout", paths[1]], check=True, stderr=subprocess.DEVNULL)
+        return [open(path, encoding="ascii").read() for path in paths]
+
+
+def ours_tls():
+    spec = prise("http")
+    spec.files = {"prise.conf": OURS.replace("root", "tls = yes root"), "1k.txt": SMALL}
+    return spec
+
+
+def nginx_tls():
+    tls = ("listen 127.0.0.1:{port} ssl backlog=4096; ssl_certificate {dir}/certificate.pem; "
+           "ssl_certificate_key {dir}/key.pem; ssl_protocols TLSv1.3; ssl_buffer_size 4k; "
+           "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256;")
+    public, private = certificate()
+    return Spec("nginx", [installed("nginx"), "-p", "{dir}", "-c", "{dir}/nginx.conf"],
+                note="as above, TLS 1.3 with the same cipher, ssl_buffer_size 4k",
+                files={"nginx.conf": NGINX.replace("listen 127.0.0.1:{port} backlog=4096;", tls),
+                       "1k.txt": SMALL, "certificate.pem": public, "key.pem": private})
+
+
 def bare_http():
     return bare("bare_http", note="the limit: the barest epoll loop, a constant answer")
 
 
-def wrk(server, seconds):
+def wrk(server, seconds, scheme="http"):
     """Requests answered; every one must be."""
     process = spawn([installed("wrk"), "-t1", "-c100", f"-d{seconds}s",
-                     f"http://127.0.0.1:{server.port}/1k.txt"], LOAD_CPU, stdout=subprocess.PIPE)
+                     f"{scheme}://127.0.0.1:{server.port}/1k.txt"], LOAD_CPU,
+                    stdout=subprocess.PIPE)
     said = process.communicate(timeout=60)[0].decode()
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
     return int(re.search(r"(\d+) requests in", said)[1])
 
 
-def small_speed(spec):
+def small_speed(spec, scheme="http"):
     with Server(spec) as server:
         before = server.cpu_ns()
-        requests = wrk(server, max(1, round(2 * SECONDS)))
+        requests = wrk(server, max(1, round(2 * SECONDS)), scheme)
         return requests * 1e9 / (server.cpu_ns() - before)
 
 
@@ -102,6 +134,8 @@ CLAIMS = [
           ">=", 1.4),
     Claim("HTTP, 1 KiB, wrk, 100 connections", "requests per CPU-second", ours, bare_http,
           small_speed, ">=", 0.85, often=OFTEN),
+    Claim("HTTPS, 1 KiB, wrk, 100 connections", "requests per CPU-second", ours_tls, nginx_tls,
+          lambda spec: small_speed(spec, "https"), ">=", 1.0),
     Claim("HTTP, 100 MiB, 1 connection: throughput", "MiB a second", ours, nginx, throughput, ">=",
           1.0, often=OFTEN),
     Claim("HTTP, 100 MiB, 1 connection", "MiB per CPU-second", ours, nginx, mib_per_cpu_second,
