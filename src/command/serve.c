@@ -80,6 +80,15 @@ static void serve_print_key(const struct daemon *daemon)
 	fprintf(stderr, _("this machine's key is %s\n"), text);
 }
 
+static void serve_print_dashboard(const struct daemon *daemon)
+{
+	char url[ADDRESS_TEXT_BYTES + 32];
+	struct text t = TEXT_OVER(url);
+
+	if (daemon_put_dashboard(daemon, &t))
+		fprintf(stderr, _("the dashboard is at %s\n"), url);
+}
+
 static void serve_print_table(const struct daemon *daemon)
 {
 	const struct service_row *row;
@@ -101,6 +110,7 @@ static void serve_print_table(const struct daemon *daemon)
 				where, s.keyed ? _("the keys it knows") : serve_reach(&s));
 	}
 	serve_print_key(daemon);
+	serve_print_dashboard(daemon);
 }
 
 static void serve_warn(const struct daemon *daemon, bool insecure)

@@ -39,6 +39,10 @@ bool daemon_bound(const struct daemon *daemon, unsigned index, const struct serv
 /* The key that its services show. False: none of them speaks TLS. */
 bool daemon_fingerprint(const struct daemon *daemon, struct key_digest *digest);
 
+/* Puts the URL under which a browser on this machine finds the dashboard; false when there is none.
+ */
+bool daemon_put_dashboard(const struct daemon *daemon, struct text *url);
+
 /* Returns the signal that ended it, after the drain. */
 int daemon_run(struct daemon *daemon);
 

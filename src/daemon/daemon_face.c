@@ -2,6 +2,7 @@
 #include "daemon/daemon_parts.h"
 
 #include "base/err.h"
+#include "proto/http_server.h"
 
 enum { DAEMON_LOG_WAIT_MS = 2000 };
 
@@ -61,5 +62,28 @@ bool daemon_close_face(struct daemon *d)
 		return false;
 	api_destroy(d->api);
 	events_free(d->events);
+	return true;
+}
+
+bool daemon_put_dashboard(const struct daemon *d, struct text *url)
+{
+	const struct service_row *row;
+	struct running_socket s;
+	const struct http_settings *settings = NULL;
+	unsigned i = 0;
+
+	while (daemon_bound(d, i, &row, &s) && (row->machine != &http_machine || s.unix_path[0]))
+		i++;
+	if (!daemon_bound(d, i, &row, &s))
+		return false;
+	for (unsigned k = 0; k < d->services; k++)
+		if (running_configuration(d->service[k])->row == row)
+			settings = running_configuration(d->service[k])->settings;
+	text_put_string(url, s.tls ? "https://" : "http://");
+	if (address_is_any(&s.address))
+		text_printf(url, "localhost:%u", s.address.port);
+	else
+		address_put(url, &s.address);
+	text_put_string(url, settings && settings->root ? "/_prise/" : "/");
 	return true;
 }
