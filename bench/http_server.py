@@ -1,6 +1,6 @@
 """Files over HTTP: 1 KiB with wrk on 100 kept connections, in the clear and under TLS, 100 MiB by
-sendfile on one; what a request costs the server's processor, beside nginx as its manual tunes it and beside the barest
-loop, which sends a constant answer."""
+sendfile on one; what a request costs the server's processor, beside nginx as its manual tunes it
+and beside the barest loop, which sends a constant answer."""
 
 import functools
 import json
