@@ -295,6 +295,7 @@ static void *events_run(void *argument)
 {
 	struct events *events = argument;
 
+	loop_stand_back();
 	loop_part_descriptors(events->loop, events->kept, events->kept_count);
 	loop_run(events->loop);
 	if (events->end)

@@ -148,6 +148,7 @@ static void *log_run(void *argument)
 {
 	struct log *log = argument;
 
+	loop_stand_back();
 	loop_part_descriptors(log->loop, NULL, 0);
 	loop_run(log->loop);
 	return NULL;

@@ -407,6 +407,13 @@ bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count)
 	return true;
 }
 
+void loop_stand_back(void)
+{
+	const struct sched_param none = {0};
+
+	sched_setscheduler(0, SCHED_BATCH, &none); /* where it is refused, it runs as any */
+}
+
 void loop_run(struct loop *loop)
 {
 	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed))

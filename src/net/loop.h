@@ -75,6 +75,10 @@ int loop_wake_descriptor(const struct loop *loop);
  * the kernel refuses. */
 bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count);
 
+/* The calling thread takes the processor from nobody who runs when it is woken: what it does can
+ * wait, and whoever woke it has an answer under way (SCHED_BATCH, sched(7)). */
+void loop_stand_back(void);
+
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
 
