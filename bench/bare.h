@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,6 +85,37 @@ static inline uint64_t bare_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Everybody who waits, watched for input. */
+static inline void bare_accept_all(int epoll_fd, int listener)
+{
+	int one = 1, fd;
+
+	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+		struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
+
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
+	}
+}
+
+/* What the peer's window cut short: waits for it. 0 or -1. */
+static inline int bare_send_rest(int fd, const char *data, size_t sent, size_t len)
+{
+	struct pollfd writable = {fd, POLLOUT, 0};
+
+	while (sent < len) {
+		ssize_t n = send(fd, data + sent, len - sent, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			sent += (size_t)n;
+		else if (errno == EAGAIN)
+			poll(&writable, 1, -1);
+		else
+			return -1;
+	}
+	return 0;
 }
 
 /* Listens on the port that is the only argument, and calls `accept_all` when somebody waits and

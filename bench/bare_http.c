@@ -4,8 +4,6 @@
  * the benchmarks does that to it. */
 #include "bare.h"
 
-#include <poll.h>
-
 enum { BUFFER_BYTES = 65536, CONTENT_BYTES = 1024 };
 
 static char buffer[BUFFER_BYTES], answer[512 + CONTENT_BYTES];
@@ -25,35 +23,6 @@ static void make_answer(void)
 	answer_len += CONTENT_BYTES;
 }
 
-static void accept_all(int epoll_fd, int listener)
-{
-	int one = 1, fd;
-
-	while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-		struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-		bare_check(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event), "epoll_ctl");
-	}
-}
-
-static int send_rest(int fd, size_t sent)
-{
-	struct pollfd writable = {fd, POLLOUT, 0};
-
-	while (sent < answer_len) {
-		ssize_t n = send(fd, answer + sent, answer_len - sent, MSG_NOSIGNAL);
-
-		if (n >= 0)
-			sent += (size_t)n;
-		else if (errno == EAGAIN)
-			poll(&writable, 1, -1);
-		else
-			return -1;
-	}
-	return 0;
-}
-
 static void serve(int fd)
 {
 	ssize_t n = recv(fd, buffer, sizeof buffer, 0), sent;
@@ -62,7 +31,8 @@ static void serve(int fd)
 		return;
 	if (n > 0) {
 		sent = send(fd, answer, answer_len, MSG_NOSIGNAL);
-		if (sent == (ssize_t)answer_len || send_rest(fd, sent < 0 ? 0 : (size_t)sent) == 0)
+		if (sent == (ssize_t)answer_len ||
+		    bare_send_rest(fd, answer, sent < 0 ? 0 : (size_t)sent, answer_len) == 0)
 			return;
 	}
 	close(fd);
@@ -71,5 +41,5 @@ static void serve(int fd)
 int main(int argc, char **argv)
 {
 	make_answer();
-	return bare_serve(argc, argv, accept_all, serve);
+	return bare_serve(argc, argv, bare_accept_all, serve);
 }

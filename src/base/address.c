@@ -104,14 +104,6 @@ static int parse_v4(struct bytes b, uint8_t *ip)
 	return 0;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int parse_group(struct bytes b, uint8_t *two)
 {
 	unsigned v = 0;
@@ -119,7 +111,7 @@ static int parse_group(struct bytes b, uint8_t *two)
 	if (b.len < 1 || b.len > 4)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < b.len; i++) {
-		int digit = hex_digit(b.data[i]);
+		int digit = number_hex(b.data[i]);
 
 		if (digit < 0)
 			return ERR_SYNTAX;

@@ -46,11 +46,8 @@ static uint32_t read_hex(struct bytes four)
 {
 	uint32_t value = 0;
 
-	for (size_t i = 0; i < 4; i++) {
-		uint8_t c = four.data[i];
-
-		value = value << 4 | (uint32_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-	}
+	for (size_t i = 0; i < 4; i++)
+		value = value << 4 | (uint32_t)number_hex(four.data[i]);
 	return value;
 }
 

@@ -1,6 +1,7 @@
 /* A scanner of JSON: each function takes what it knows off the front of the rest and says whether
  * it was there. Source: RFC 8259. */
 #include "base/json.h"
+#include "base/number.h"
 
 #include "base/err.h"
 #include "base/text.h"
@@ -52,11 +53,6 @@ static bool take_number(struct bytes *rest)
 	return take_digits(rest);
 }
 
-static bool is_hex(uint8_t c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 /* What follows a backslash. */
 static bool take_escape(struct bytes *rest)
 {
@@ -67,7 +63,7 @@ static bool take_escape(struct bytes *rest)
 		return true;
 	}
 	for (unsigned i = 0; i < 4; i++)
-		if (i >= rest->len || !is_hex(rest->data[i]))
+		if (i >= rest->len || number_hex(rest->data[i]) < 0)
 			return false;
 	*rest = bytes_after(*rest, 4);
 	return true;

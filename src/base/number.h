@@ -1,5 +1,5 @@
-/* Numbers as people and protocols write them. Everything is decimal and whole: no sign, no space,
- * no leading or trailing byte is let through unless the function says so. */
+/* Numbers as people and protocols write them. Everything but number_hex is decimal and whole: no
+ * sign, no space, no leading or trailing byte is let through unless the function says so. */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
@@ -18,6 +18,15 @@ int number_parse_duration(struct bytes b, uint64_t *value_ms);
 /* `64 4K 1M 2G 1T` (either case), powers of 1024, an optional final `B` or `iB`. 0, ERR_SYNTAX or
  * ERR_RANGE. */
 int number_parse_size(struct bytes b, uint64_t *value_bytes);
+
+/* What the hexadecimal digit `c` stands for, either case; -1 when it is none. */
+static inline int number_hex(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 
 /* Digits of `value` into `buffer` (at least 21 bytes), terminated; returns their count. */
 size_t number_format_u64(uint64_t value, char *buffer);

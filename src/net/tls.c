@@ -434,11 +434,6 @@ int tls_end(struct tls *t)
 	return result >= 0 ? 0 : tls_failed(t, result);
 }
 
-int tls_cut(const struct tls *t)
-{
-	return SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN ? TLS_ENDED : ERR_LEFT;
-}
-
 bool tls_peer(const struct tls *t, struct key_digest *key)
 {
 	X509 *certificate = t->shown ? NULL : SSL_get0_peer_certificate(t->ssl);

@@ -110,10 +110,6 @@ int tls_write(struct tls *tls, struct bytes b, size_t *taken);
 /* Our close_notify. 0, TLS_WRITES, or an ERR_. */
 int tls_end(struct tls *tls);
 
-/* The socket's stream has ended: TLS_ENDED after a close_notify, else ERR_LEFT. On a wire, where
- * nobody else sees that. */
-int tls_cut(const struct tls *tls);
-
 /* The key that the peer showed, proven once the handshake is over. False: none. */
 bool tls_peer(const struct tls *tls, struct key_digest *key);
 

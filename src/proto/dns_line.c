@@ -113,7 +113,7 @@ static void put_outcome(struct text *t, unsigned code)
 					       ": format error",
 					       ": server failure",
 					       ": no such name",
-					       ": not implemented",
+					       ": kind of query not supported",
 					       ": refused"};
 
 	if (code != 0 && code < sizeof(outcomes) / sizeof(outcomes[0]))

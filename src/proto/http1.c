@@ -356,20 +356,3 @@ bool http1_next_member(struct bytes *list, struct bytes *member)
 	*list = i < list->len ? bytes_after(*list, i + 1) : bytes_of(NULL, 0);
 	return true;
 }
-
-bool http1_has_token(const struct http1_head *head, const char *name, const char *token)
-{
-	struct bytes wanted = bytes_of_string(token), member;
-	const struct http1_field *f = NULL;
-
-	while ((f = http1_next(head, f, name)) != NULL) {
-		struct bytes list = f->value;
-
-		while (http1_next_member(&list, &member)) {
-			member = http1_trim(bytes_first(member, bytes_find_byte(member, ';')));
-			if (bytes_equal_fold(member, wanted))
-				return true;
-		}
-	}
-	return false;
-}

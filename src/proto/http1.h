@@ -82,10 +82,6 @@ const struct http1_field *http1_next(const struct http1_head *head, const struct
  * space at its ends; commas in quoted strings do not count. False when there is none left. */
 bool http1_next_member(struct bytes *list, struct bytes *member);
 
-/* Whether one of the comma-separated members of the fields called `name` is `token` (any case,
- * parameters after a `;` left aside). */
-bool http1_has_token(const struct http1_head *head, const char *name, const char *token);
-
 /* A body on its way in. */
 struct http1_body {
 	enum http1_framing framing;

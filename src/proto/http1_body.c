@@ -13,6 +13,7 @@
  *
  * Source: RFC 9112 6 and 7.1. */
 #include "proto/http1_parts.h"
+#include "base/number.h"
 
 enum http1_body_state {
 	BODY_SIZE,  /* its first digit */
@@ -45,11 +46,6 @@ static void http1_body_refuse(struct http1_body *body, unsigned status, const ch
 	body->bad = true;
 }
 
-static uint8_t http1_hex(uint8_t c)
-{
-	return c <= '9' ? (uint8_t)(c - '0') : (uint8_t)((c | 0x20) - 'a' + 10);
-}
-
 /* The line before a chunk, up to its CR. */
 static void http1_size_byte(struct http1_body *body, uint8_t c)
 {
@@ -58,7 +54,7 @@ static void http1_size_byte(struct http1_body *body, uint8_t c)
 	if (digit && body->state <= BODY_SIZES) {
 		if (body->left >> 59 != 0)
 			http1_body_refuse(body, 413, N_("a chunk of 2^63 bytes or more"));
-		body->left = body->left << 4 | http1_hex(c);
+		body->left = body->left << 4 | (uint64_t)number_hex(c);
 		body->state = BODY_SIZES;
 	} else if (body->state == BODY_SIZE) {
 		http1_body_refuse(body, 400, N_("a chunk without its size"));

@@ -9,11 +9,8 @@
 void http_head_begin(struct text *t, unsigned status, bool keep_alive, unsigned minor,
 		     const struct moment *now)
 {
-	if (status == 200)
-		text_put(t, BYTES_LITERAL(HTTP_BEGIN_OK));
-	else
-		text_printf(t, "HTTP/1.1 %u %s\r\nServer: prise\r\nDate: ", status,
-			    http1_reason(status));
+	http1_put_status(t, status, 1);
+	text_put_string(t, "Server: prise\r\nDate: ");
 	http1_put_date(t, now->wall_us / 1000000);
 	if (keep_alive && minor == 0)
 		text_put_string(t, "\r\nConnection: keep-alive\r\n");

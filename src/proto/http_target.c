@@ -8,6 +8,7 @@
  * them before they ask, so that one here is an attempt. An escaped slash would be a name that no
  * file has. A backslash is a byte like any other. */
 #include "proto/http_server_parts.h"
+#include "base/number.h"
 
 bool http_split_target(struct http_request *r)
 {
@@ -36,14 +37,6 @@ bool http_split_target(struct http_request *r)
 	return true;
 }
 
-static int http_hex(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte at the front of `path`, its escape resolved; how many bytes it took, 0 for a bad one. */
 static size_t http_path_byte(struct bytes path, uint8_t *byte)
 {
@@ -52,8 +45,8 @@ static size_t http_path_byte(struct bytes path, uint8_t *byte)
 	*byte = path.data[0];
 	if (*byte != '%')
 		return *byte ? 1 : 0;
-	high = path.len > 2 ? http_hex(path.data[1]) : -1;
-	low = path.len > 2 ? http_hex(path.data[2]) : -1;
+	high = path.len > 2 ? number_hex(path.data[1]) : -1;
+	low = path.len > 2 ? number_hex(path.data[2]) : -1;
 	if (high < 0 || low < 0)
 		return 0;
 	*byte = (uint8_t)(high << 4 | low);

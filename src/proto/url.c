@@ -23,19 +23,11 @@ static bool is_digit(uint8_t c)
 	return c >= '0' && c <= '9';
 }
 
-static int hex_value(uint8_t c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Whether an escape (%XX) begins at `i`. */
 static bool is_escape(struct bytes b, size_t i)
 {
-	return b.data[i] == '%' && b.len - i > 2 && hex_value(b.data[i + 1]) >= 0 &&
-	       hex_value(b.data[i + 2]) >= 0;
+	return b.data[i] == '%' && b.len - i > 2 && number_hex(b.data[i + 1]) >= 0 &&
+	       number_hex(b.data[i + 2]) >= 0;
 }
 
 uint16_t url_default_port(enum url_scheme scheme)
@@ -98,7 +90,7 @@ bool url_decode(struct text *t, struct bytes b)
 		uint8_t c = b.data[i];
 
 		if (is_escape(b, i)) {
-			c = (uint8_t)(hex_value(b.data[i + 1]) << 4 | hex_value(b.data[i + 2]));
+			c = (uint8_t)(number_hex(b.data[i + 1]) << 4 | number_hex(b.data[i + 2]));
 			i += 2;
 		}
 		if (!c)

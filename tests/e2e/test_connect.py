@@ -385,24 +385,17 @@ def test_telnet_on_a_terminal(prise, serve):
     assert child.exitstatus == 0
 
 
-def test_a_terminal_and_its_end(prise, serve):
+@pytest.mark.parametrize("key,code", [("sendeof", 0), ("sendintr", 130)])
+def test_a_terminal_and_its_end(prise, serve, key, code):
     port = serve("echo").port("echo")
     child = pexpect.spawn(prise.path, ["connect", f"127.0.0.1:{port}"], env=prise.environment,
                           timeout=SECONDS, encoding="utf-8")
     child.sendline("bonjour")
     child.expect("bonjour\r\n.*bonjour")
-    child.sendeof()
+    getattr(child, key)()
     child.expect(pexpect.EOF)
     child.wait()
-    assert child.exitstatus == 0
-    child = pexpect.spawn(prise.path, ["connect", f"127.0.0.1:{port}"], env=prise.environment,
-                          timeout=SECONDS, encoding="utf-8")
-    child.sendline("x")
-    child.expect("x\r\n.*x")
-    child.sendintr()
-    child.expect(pexpect.EOF)
-    child.wait()
-    assert child.exitstatus == 130
+    assert child.exitstatus == code
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
