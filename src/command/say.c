@@ -93,6 +93,8 @@ static const struct sentence sentences[] = {
 	 N_("the whole file; all that stands before its end was read")},
 	{SAY_CAPTURE, ERR_REFUSES, N_("the frames of %s are of a kind that prise does not read"),
 	 N_("a capture of Ethernet, loopback, raw IP or Linux cooked frames")},
+	{SAY_CAPTURE, ERR_SYSTEM, N_("cannot capture from %s: libpcap is missing, or refuses"),
+	 N_("`apt install libpcap0.8` where it is missing")},
 	{SAY_RUN, ERR_NO_FILE, N_("there is no program %s"),
 	 N_("its full path, or a look at PATH")},
 	{SAY_RUN, ERR_PERMISSION, N_("%s may not be run (permission denied)"),

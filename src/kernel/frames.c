@@ -5,9 +5,9 @@
 #include "kernel/frames.h"
 
 #include "base/err.h"
+#include "kernel/libpcap.h"
 
 #include <errno.h>
-#include <pcap/pcap.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -20,7 +20,8 @@ _Static_assert((int)FRAMES_WHY_BYTES >= PCAP_ERRBUF_SIZE, "libpcap's words fit")
 enum { LINK_RAW_HERE = 12, LINK_RAW_BSD = 14, LINK_RAW = 101 };
 
 struct frames {
-	pcap_t *pcap;
+	const struct libpcap *pcap;
+	pcap_t *handle;
 	FILE *file; /* libpcap's, once it is open */
 	bool live, filtered;
 	uint64_t number;
@@ -59,20 +60,31 @@ static int err_of_file(const char *why)
 	return strstr(why, "truncated") != NULL ? ERR_LEFT : ERR_PROTOCOL;
 }
 
-int frames_open_file(struct frames **frames, const char *path, char *why)
+static int begin(struct frames **frames, char *why)
 {
-	struct frames *f = *frames = calloc(1, sizeof(*f));
 	int err;
 
 	why[0] = '\0';
-	if (f == NULL)
+	*frames = calloc(1, sizeof(**frames));
+	if (*frames == NULL)
 		return ERR_MEMORY;
+	err = libpcap_load(&(*frames)->pcap, why, FRAMES_WHY_BYTES);
+	return err == 0 ? 0 : refuse(frames, err);
+}
+
+int frames_open_file(struct frames **frames, const char *path, char *why)
+{
+	int err = begin(frames, why);
+	struct frames *f = *frames;
+
+	if (err != 0)
+		return err;
 	err = open_stream(f, path);
 	if (err != 0)
 		return refuse(frames, err);
-	f->pcap = pcap_fopen_offline_with_tstamp_precision(f->file, PCAP_TSTAMP_PRECISION_NANO,
-							   why);
-	if (f->pcap == NULL)
+	f->handle = f->pcap->fopen_offline_with_tstamp_precision(f->file,
+								 PCAP_TSTAMP_PRECISION_NANO, why);
+	if (f->handle == NULL)
 		return refuse(frames, err_of_file(why));
 	f->file = NULL;
 	return 0;
@@ -95,26 +107,26 @@ static int err_of_live(int status)
 
 int frames_open_live(struct frames **frames, const char *interface, char *why)
 {
-	struct frames *f = *frames = calloc(1, sizeof(*f));
+	int err = begin(frames, why);
+	struct frames *f = *frames;
 	int status;
 
-	why[0] = '\0';
-	if (f == NULL)
-		return ERR_MEMORY;
+	if (err != 0)
+		return err;
 	f->live = true;
-	f->pcap = pcap_create(interface, why);
-	if (f->pcap == NULL)
+	f->handle = f->pcap->create(interface, why);
+	if (f->handle == NULL)
 		return refuse(frames, ERR_SYSTEM);
-	pcap_set_snaplen(f->pcap, SNAP_BYTES);
-	pcap_set_buffer_size(f->pcap, RING_BYTES);
-	pcap_set_immediate_mode(f->pcap, 1);
-	pcap_set_tstamp_precision(f->pcap, PCAP_TSTAMP_PRECISION_NANO);
-	status = pcap_activate(f->pcap);
+	f->pcap->set_snaplen(f->handle, SNAP_BYTES);
+	f->pcap->set_buffer_size(f->handle, RING_BYTES);
+	f->pcap->set_immediate_mode(f->handle, 1);
+	f->pcap->set_tstamp_precision(f->handle, PCAP_TSTAMP_PRECISION_NANO);
+	status = f->pcap->activate(f->handle);
 	if (status < 0) {
-		snprintf(why, FRAMES_WHY_BYTES, "%s", pcap_geterr(f->pcap));
+		snprintf(why, FRAMES_WHY_BYTES, "%s", f->pcap->geterr(f->handle));
 		return refuse(frames, err_of_live(status));
 	}
-	if (pcap_setnonblock(f->pcap, 1, why) < 0)
+	if (f->pcap->setnonblock(f->handle, 1, why) < 0)
 		return refuse(frames, ERR_SYSTEM);
 	return 0;
 }
@@ -122,32 +134,34 @@ int frames_open_live(struct frames **frames, const char *interface, char *why)
 int frames_filter(struct frames *f, const char *expression, char *why)
 {
 	why[0] = '\0';
-	if (pcap_compile(f->pcap, &f->filter, expression, 1, PCAP_NETMASK_UNKNOWN) == 0) {
+	if (f->pcap->compile(f->handle, &f->filter, expression, 1, PCAP_NETMASK_UNKNOWN) == 0) {
 		f->filtered = true;
-		if (!f->live || pcap_setfilter(f->pcap, &f->filter) == 0)
+		if (!f->live || f->pcap->setfilter(f->handle, &f->filter) == 0)
 			return 0;
 	}
-	snprintf(why, FRAMES_WHY_BYTES, "%s", pcap_geterr(f->pcap));
+	snprintf(why, FRAMES_WHY_BYTES, "%s", f->pcap->geterr(f->handle));
 	return ERR_SYNTAX;
 }
 
 unsigned frames_link(const struct frames *f)
 {
-	int link = pcap_datalink(f->pcap);
+	int link = f->pcap->datalink(f->handle);
 
 	return link == LINK_RAW_HERE || link == LINK_RAW_BSD ? LINK_RAW : (unsigned)link;
 }
 
 const char *frames_link_name(const struct frames *f)
 {
-	const char *name = pcap_datalink_val_to_name(pcap_datalink(f->pcap));
+	const char *name = f->pcap->datalink_val_to_name(f->pcap->datalink(f->handle));
 
 	return name != NULL ? name : "?";
 }
 
 static int64_t time_of(const struct frames *f, const struct pcap_pkthdr *header)
 {
-	int64_t unit = pcap_get_tstamp_precision(f->pcap) == PCAP_TSTAMP_PRECISION_NANO ? 1 : 1000;
+	int64_t unit = f->pcap->get_tstamp_precision(f->handle) == PCAP_TSTAMP_PRECISION_NANO
+			       ? 1
+			       : 1000;
 
 	return (int64_t)((uint64_t)header->ts.tv_sec * 1000000000u +
 			 (uint64_t)header->ts.tv_usec * (uint64_t)unit);
@@ -160,13 +174,13 @@ int frames_next(struct frames *f, struct frames_frame *frame)
 	int status;
 
 	do {
-		status = pcap_next_ex(f->pcap, &header, &data);
+		status = f->pcap->next_ex(f->handle, &header, &data);
 		if (status == PCAP_ERROR_BREAK || status == 0)
 			return 0;
 		if (status < 0)
-			return f->live ? ERR_UNREACHABLE : err_of_file(pcap_geterr(f->pcap));
+			return f->live ? ERR_UNREACHABLE : err_of_file(f->pcap->geterr(f->handle));
 		f->number++;
-	} while (!f->live && f->filtered && pcap_offline_filter(&f->filter, header, data) == 0);
+	} while (!f->live && f->filtered && f->pcap->offline_filter(&f->filter, header, data) == 0);
 	*frame = (struct frames_frame){
 		.number = f->number,
 		.time_ns = time_of(f, header),
@@ -178,19 +192,19 @@ int frames_next(struct frames *f, struct frames_frame *frame)
 
 const char *frames_why(const struct frames *f)
 {
-	return pcap_geterr(f->pcap);
+	return f->pcap->geterr(f->handle);
 }
 
 int frames_descriptor(const struct frames *f)
 {
-	return f->live ? pcap_get_selectable_fd(f->pcap) : fileno(pcap_file(f->pcap));
+	return f->live ? f->pcap->get_selectable_fd(f->handle) : fileno(f->pcap->file(f->handle));
 }
 
 void frames_count_losses(struct frames *f, struct frames_losses *losses)
 {
 	struct pcap_stat stat = {0};
 
-	if (f->live && pcap_stats(f->pcap, &stat) < 0)
+	if (f->live && f->pcap->stats(f->handle, &stat) < 0)
 		stat = (struct pcap_stat){0};
 	*losses = (struct frames_losses){.kernel = stat.ps_drop, .interface = stat.ps_ifdrop};
 }
@@ -202,7 +216,7 @@ uint64_t frames_size_bytes(const struct frames *f)
 
 uint64_t frames_read_bytes(const struct frames *f)
 {
-	long at = f->size_bytes > 0 ? ftell(pcap_file(f->pcap)) : 0;
+	long at = f->size_bytes > 0 ? ftell(f->pcap->file(f->handle)) : 0;
 
 	return at > 0 ? (uint64_t)at : 0;
 }
@@ -212,9 +226,9 @@ void frames_close(struct frames *f)
 	if (f == NULL)
 		return;
 	if (f->filtered)
-		pcap_freecode(&f->filter);
-	if (f->pcap != NULL)
-		pcap_close(f->pcap);
+		f->pcap->freecode(&f->filter);
+	if (f->handle != NULL)
+		f->pcap->close(f->handle);
 	else if (f->file != NULL && f->file != stdin)
 		fclose(f->file);
 	free(f);

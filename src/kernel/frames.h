@@ -27,7 +27,8 @@ struct frames_losses {
 };
 
 /* Opens a file; "-" is standard input. 0, or the ERR_ of open(2), or ERR_LEFT (it ends in its
- * header), ERR_PROTOCOL (no capture), and then `why`, FRAMES_WHY_BYTES, has libpcap's words. */
+ * header), ERR_PROTOCOL (no capture), ERR_SYSTEM (libpcap is not installed), and then `why`,
+ * FRAMES_WHY_BYTES, has libpcap's words, or dlerror(3)'s. */
 int frames_open_file(struct frames **frames, const char *path, char *why);
 
 /* Opens an interface ("any": all), non-blocking. 0, or ERR_PERMISSION, ERR_NO_FILE (no such

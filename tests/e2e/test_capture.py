@@ -13,6 +13,7 @@ import socket
 import struct
 import zlib
 
+import box
 import pcaps
 import pytest
 import schema
@@ -406,6 +407,16 @@ def test_usage(capture, prise):
     assert capture(simple(), "--follow", "--diagram").code == 2
     done = capture(simple(), "--filter", "tcp prt 80")
     assert done.code == 2 and "filter" in done.err
+
+
+def test_without_libpcap_only_capture_is_missing(prise):
+    (prise.directory / "t.pcap").write_bytes(pcaps.file(simple()))
+    hidden = {"setup": ["set -- $(ldconfig -p | awk '/libpcap\\.so/ { print $NF }') &&"
+                        " test $# -gt 0 && for i; do mount --bind /dev/null $i; done"]}
+    done = box.run(prise, hidden, "capture", "t.pcap")
+    assert done.code == 9 and "libpcap is missing" in done.err
+    assert "try: `apt install libpcap0.8`" in done.err
+    assert box.run(prise, hidden, "services", "http").code == 0
 
 
 def test_filter_and_count(capture):
