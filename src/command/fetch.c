@@ -99,11 +99,8 @@ static void fetch_arm(struct fetch *f)
 		loop_arm(f->links->loop, &f->timer, due_ns);
 }
 
-/* What is heard only ever moves the end of silence later, so the timer is left alone by it. */
-static void fetch_due(struct wheel_timer *timer, void *context)
+static void fetch_judge_time(struct fetch *f, uint64_t now_ns)
 {
-	struct fetch *f = (struct fetch *)((char *)timer - offsetof(struct fetch, timer));
-	uint64_t now_ns = fetch_now_ns(f);
 	bool silent = f->request->silence_ms &&
 		      now_ns >= f->heard_ns + f->request->silence_ms * MOMENT_MS;
 
@@ -114,6 +111,32 @@ static void fetch_due(struct wheel_timer *timer, void *context)
 			   ERR_TIMEOUT);
 	else
 		fetch_arm(f);
+}
+
+uint64_t fetch_sent_bytes(const struct fetch *f)
+{
+	return f->link ? link_sent_bytes(f->link) : 0;
+}
+
+/* Whoever takes what we send is not silent. */
+static void fetch_hear_sent(struct fetch *f)
+{
+	uint64_t sent_bytes = fetch_sent_bytes(f);
+
+	if (sent_bytes == f->sent_bytes)
+		return;
+	f->sent_bytes = sent_bytes;
+	f->heard_ns = fetch_now_ns(f);
+}
+
+/* What is heard only ever moves the end of silence later, so the timer is left alone by it. */
+static void fetch_due(struct wheel_timer *timer, void *context)
+{
+	struct fetch *f = (struct fetch *)((char *)timer - offsetof(struct fetch, timer));
+	uint64_t now_ns = fetch_now_ns(f);
+
+	fetch_hear_sent(f);
+	fetch_judge_time(f, now_ns);
 }
 
 /* Asking. */
@@ -334,8 +357,7 @@ static void fetch_pulled(void *owner, int err, bool of_file)
 		fetch_stop(f, of_file ? FETCH_OF_CALLER : FETCH_OF_TALK, err);
 		return;
 	}
-	f->pull.from = -1;
-	pull_end(&f->pull);
+	pull_end(&f->pull); /* which gives the socket its low-water mark back */
 	f->pulling = false;
 	if (link_rejoin(f->link, fd))
 		fetch_done(f, f->reusable);
@@ -512,8 +534,7 @@ void fetch_begin(struct fetch *f, struct links *links, const struct fetch_reques
 	f->follow.most = request->redirects_most;
 	f->timer.due = fetch_due;
 	loop_refresh(links->loop);
-	f->total_due_ns = request->total_ms ? fetch_now_ns(f) + request->total_ms * MOMENT_MS
-					    : MOMENT_NEVER;
+	f->total_due_ns = request->total_due_ns ? request->total_due_ns : MOMENT_NEVER;
 	fetch_exchange_begin(f, false);
 	if (!f->over)
 		fetch_arm(f);

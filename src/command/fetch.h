@@ -41,8 +41,9 @@ struct fetch_request {
 	const char *validator;
 	const char *proxy; /* this one, "" for none; NULL: as the environment says */
 	unsigned redirects_most;
-	bool stays;                    /* a redirect is an answer like any other */
-	uint64_t silence_ms, total_ms; /* 0: no limit */
+	bool stays;            /* a redirect is an answer like any other */
+	uint64_t silence_ms;   /* 0: no limit */
+	uint64_t total_due_ns; /* boot_ns when it must be over; 0: no limit */
 };
 
 struct fetch;
@@ -112,7 +113,7 @@ struct fetch {
 	bool pulling, reusable;
 	struct pull pull;
 	struct wheel_timer timer;
-	uint64_t heard_ns, total_due_ns;
+	uint64_t heard_ns, total_due_ns, sent_bytes;
 	struct cookie_jar jar; /* last: what it does not hold is not zeroed */
 };
 
@@ -123,6 +124,9 @@ void fetch_begin(struct fetch *fetch, struct links *links, const struct fetch_re
 
 /* Ends it with `err` (0: as if all had come); also from within a callback. */
 void fetch_stop(struct fetch *fetch, enum fetch_fault fault, int err);
+
+/* What the peer has received on its present connection. */
+uint64_t fetch_sent_bytes(const struct fetch *fetch);
 
 /* Says what went wrong, with the advice that fits. Returns the exit code; 0 when nothing did. */
 int fetch_say(const struct fetch *fetch);

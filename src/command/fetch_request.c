@@ -22,9 +22,10 @@ bool fetch_expects(const struct fetch *f)
 }
 
 /* What must not go to another host than the one that it was given for. */
-static bool is_secret(struct bytes name)
+static bool is_for_one_host(struct bytes name)
 {
 	return bytes_equal_fold(name, BYTES_LITERAL("Authorization")) ||
+	       bytes_equal_fold(name, BYTES_LITERAL("Host")) ||
 	       bytes_equal_fold(name, BYTES_LITERAL("Cookie"));
 }
 
@@ -44,7 +45,7 @@ static bool is_given(const struct fetch *f, const char *ours)
 	for (unsigned i = 0; fields && i < fields->count; i++)
 		if (fetch_field(fields->item[i], &name, &value) &&
 		    bytes_equal_fold(name, bytes_of_string(ours)) &&
-		    (f->credentials || !is_secret(name)))
+		    (f->credentials || !is_for_one_host(name)))
 			return true;
 	return false;
 }
@@ -66,7 +67,7 @@ static bool put_given(struct text *t, const struct fetch *f)
 
 		if (!fetch_field(fields->item[i], &name, &value))
 			return false;
-		if (!value.len || (is_secret(name) && !f->credentials) ||
+		if (!value.len || (is_for_one_host(name) && !f->credentials) ||
 		    (is_of_content(name) && f->request->has_content && !f->with_content))
 			continue;
 		text_put(&n, name);
@@ -119,7 +120,8 @@ static bool put_content_fields(struct text *t, const struct fetch *f)
 		return true;
 	if (r->content_type && !put_field(t, f, "Content-Type", bytes_of_string(r->content_type)))
 		return false;
-	if (!http1_put_field_uint(t, "Content-Length", r->content_bytes))
+	if (!is_given(f, "Content-Length") &&
+	    !http1_put_field_uint(t, "Content-Length", r->content_bytes))
 		return false;
 	return !fetch_expects(f) || put_field(t, f, "Expect", BYTES_LITERAL("100-continue"));
 }

@@ -150,6 +150,7 @@ static void get_make_request(struct get_job *job, const char *user)
 	const struct get_options *given = job->given;
 	const struct command_common *common = &job->call->common;
 
+	loop_refresh(job->links->loop);
 	job->request = (struct fetch_request){
 		.method = get_method(given, job->content->any),
 		.part = job->content->part,
@@ -167,7 +168,9 @@ static void get_make_request(struct get_job *job, const char *user)
 		.redirects_most = (unsigned)given->redirects,
 		.stays = given->redirects == 0,
 		.silence_ms = common->timeout_ms ? common->timeout_ms : GET_SILENCE_MS,
-		.total_ms = given->total_ms,
+		.total_due_ns = given->total_ms ? loop_now(job->links->loop)->boot_ns +
+							  given->total_ms * MOMENT_MS
+						: 0,
 	};
 }
 

@@ -79,18 +79,26 @@ static int job_note_thing(struct get_job *job, const struct http1_head *head)
 	return 0;
 }
 
+/* What we have cannot be gone on with. What was written to a pipe cannot be taken back either. */
+static int job_give_up_part(struct get_job *job)
+{
+	job->spoilt = job->sink.kind != GET_FILE && job->sink.bytes > 0;
+	job->anew = !job->spoilt;
+	return ERR_LIMIT;
+}
+
 /* Goes on behind what is there. */
 static int job_continue(struct get_job *job, const struct http1_head *head)
 {
 	const struct http1_field *modified = http1_find(head, "Last-Modified");
 	int64_t modified_s;
 
+	if (follow_is_another(head, job->request.validator))
+		return job_give_up_part(job);
 	if (job->whole_path &&
 	    (!modified || http1_date_parse(modified->value, job_now_s(job), &modified_s) != 0 ||
-	     modified_s > job->modified_s)) {
-		job->anew = true;
-		return ERR_LIMIT;
-	}
+	     modified_s > job->modified_s))
+		return job_give_up_part(job);
 	return get_sink_open(&job->sink, job->request.from, job->whole_path);
 }
 
@@ -106,20 +114,27 @@ static int job_judge_range(struct get_job *job, const struct http1_head *head)
 		job->skips = job->done = true;
 		return job->whole_path ? 0 : get_sink_open(&job->sink, from, false);
 	case FOLLOW_ASTRAY:
-		job->anew = true;
-		return ERR_LIMIT;
+		return job_give_up_part(job);
 	case FOLLOW_OTHER:
-		job->anew = head->status == 416;
-		if (job->anew)
-			return ERR_LIMIT;
+		if (head->status == 416)
+			return job_give_up_part(job);
 		break;
 	case FOLLOW_ANEW:
 		break;
 	}
 	if (job->sink.kind != GET_FILE && job->sink.bytes)
-		return ERR_LEFT; /* what was written to a pipe cannot be taken back */
+		return job_give_up_part(job);
 	job->whole_path = false;
 	return get_sink_open(&job->sink, 0, false);
+}
+
+/* An answer that is not the thing itself: with --fail it is not wanted, and with -C it must not
+ * take the place of what is there, nor be gone on with later. */
+static bool job_is_refused(const struct get_job *job, const struct http1_head *head)
+{
+	bool thing = head->status / 100 == 2 || (job->request.ranged && head->status == 416);
+
+	return (job->given->fail && head->status >= 400) || (job->given->resume && !thing);
 }
 
 static int job_head(void *owner, const struct http1_head *head, struct bytes raw)
@@ -133,9 +148,10 @@ static int job_head(void *owner, const struct http1_head *head, struct bytes raw
 		job->skips = true;
 		return 0;
 	}
-	if (head->status >= 400 && !(job->request.ranged && head->status == 416))
+	job->refused = job_is_refused(job, head);
+	if (job->refused || (head->status >= 400 && !(job->request.ranged && head->status == 416)))
 		get_show_status(job);
-	if (job->given->fail && head->status >= 400) {
+	if (job->refused) {
 		job->skips = true;
 		return 0;
 	}
@@ -240,10 +256,34 @@ static int job_say_decoding(struct get_job *job, int err)
 	return say_told(job->fetch->where, err, line, _("--raw, which leaves it as it came"));
 }
 
+static int job_say_spoilt(const struct get_job *job)
+{
+	char line[GET_PATH_BYTES + 256];
+
+	snprintf(
+		line, sizeof line,
+		_("what %s sends has changed since it was begun, and what was written to %s cannot "
+		  "be taken back"),
+		job->fetch->where, job->sink.name);
+	return say_told(job->fetch->where, ERR_LEFT, line, _("-o FILE, which is written anew"));
+}
+
+static bool job_is_overdue(const struct get_job *job)
+{
+	uint64_t due_ns = job->request.total_due_ns;
+
+	return due_ns && loop_now(job->links->loop)->boot_ns >= due_ns;
+}
+
 static int job_say(struct get_job *job)
 {
 	const struct fetch *f = job->fetch;
 
+	if (job->spoilt)
+		return job_say_spoilt(job);
+	if (f->err == ERR_TIMEOUT && job_is_overdue(job))
+		return say_error_try(f->fault == FETCH_OF_PEER ? SAY_CONNECT : SAY_TALK, f->where,
+				     f->err, _("--max-time DUR, to give it longer"));
 	if (f->err && f->fault == FETCH_OF_CALLER && !f->why[0]) {
 		if (job->decode && (f->err == ERR_TOO_LONG || f->err == ERR_PROTOCOL))
 			return job_say_decoding(job, f->err);
@@ -258,7 +298,7 @@ static bool job_is_worth_another(const struct get_job *job)
 	const struct fetch *f = job->fetch;
 	bool written = job->sink.kind != GET_FILE && job->sink.bytes;
 
-	if (job_is_last_try(job))
+	if (job_is_last_try(job) || job->spoilt || job_is_overdue(job))
 		return false;
 	if (f->err && written && !job->has_validator)
 		return false;
@@ -294,7 +334,7 @@ static int job_finish(struct get_job *job)
 			return code;
 		}
 	}
-	return job->given->fail && f->exchange.status >= 400 && !job->done;
+	return job->refused;
 }
 
 /* Tries. */
@@ -314,6 +354,9 @@ static void job_wait(struct get_job *job)
 	say_note(_("try %u of %u in %u s"), job->tries + 1, (unsigned)job->given->retries + 1,
 		 (unsigned)((delay_ms + 999) / 1000));
 	loop_refresh(loop);
+	if (job->request.total_due_ns &&
+	    loop_now(loop)->boot_ns + delay_ms * MOMENT_MS > job->request.total_due_ns)
+		delay_ms = (job->request.total_due_ns - loop_now(loop)->boot_ns) / MOMENT_MS + 1;
 	job->waited = false;
 	job->timer.due = job_waited;
 	loop_arm(loop, &job->timer, loop_now(loop)->boot_ns + delay_ms * MOMENT_MS);
@@ -333,7 +376,7 @@ static void job_aim(struct get_job *job)
 
 static void job_try(struct get_job *job)
 {
-	job->skips = job->done = false;
+	job->skips = job->done = job->refused = false;
 	job->delay_ms = 0;
 	job->small_len = 0;
 	job->tries++;
@@ -357,16 +400,23 @@ static void job_look(struct get_job *job)
 	job->has_validator = t.len > 0;
 }
 
+/* While content is sent, that; then what comes. */
 static uint64_t job_done_bytes(void *owner)
 {
-	return ((struct get_job *)owner)->sink.bytes;
+	const struct get_job *job = owner;
+
+	if (job->request.has_content && !job->fetch->exchange.answered)
+		return fetch_sent_bytes(job->fetch);
+	return job->sink.bytes;
 }
 
 static void job_show_progress(struct get_job *job)
 {
 	const struct command_common *common = &job->call->common;
 
-	job->progress = (struct progress){.done_bytes = job_done_bytes, .owner = job};
+	job->progress = (struct progress){.done_bytes = job_done_bytes,
+					  .owner = job,
+					  .total_bytes = job->request.content_bytes};
 	if (!common->quiet && !common->verbose && job->sink.kind != GET_TERMINAL)
 		progress_begin(&job->progress, job->links->loop);
 }

@@ -88,9 +88,11 @@ struct get_job {
 	struct decode *decode;
 	struct progress progress;
 	unsigned tries;
-	bool skips; /* this answer is not the one: its content is dropped */
-	bool anew;  /* what we have is of no use: once more, from the beginning */
-	bool done;  /* -C: all of it is there already */
+	bool skips;   /* this answer is not the one: its content is dropped */
+	bool anew;    /* what we have is of no use: once more, from the beginning */
+	bool done;    /* -C: all of it is there already */
+	bool refused; /* this answer is not wanted (--fail, -C) */
+	bool spoilt;  /* the beginning of something else was written, for good */
 	bool head_shown;
 	bool whole_path;    /* -C goes on with the file itself */
 	int64_t modified_s; /* it was written then */

@@ -115,6 +115,27 @@ int get_sink_note_validator(struct get_sink *s, const char *validator)
 	return fclose(tag) == 0 && well ? 0 : ERR_DISK;
 }
 
+/* No more rights than the file has that it takes the place of. */
+static mode_t sink_mode(const struct get_sink *s)
+{
+	struct stat st;
+
+	return stat(s->path, &st) == 0 ? st.st_mode & 0600 : 0666;
+}
+
+/* The same owner and rights, as far as that is ours to give. */
+static void sink_keep_owner(const struct get_sink *s)
+{
+	struct stat st, part;
+
+	if (stat(s->path, &st) != 0 || fstat(s->fd, &part) != 0)
+		return;
+	if ((st.st_uid != part.st_uid || st.st_gid != part.st_gid) &&
+	    fchown(s->fd, st.st_uid, st.st_gid) != 0)
+		st.st_mode &= 0700; /* the group would be another */
+	fchmod(s->fd, st.st_mode & 0777);
+}
+
 int get_sink_open(struct get_sink *s, uint64_t from, bool adopt)
 {
 	int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
@@ -129,9 +150,10 @@ int get_sink_open(struct get_sink *s, uint64_t from, bool adopt)
 	if (adopt && rename(s->path, s->part) < 0)
 		return err_from_errno(errno);
 	if (s->fd < 0) {
-		s->fd = open(s->part, flags | (s->keeps ? 0 : O_EXCL), 0666);
+		s->fd = open(s->part, flags | (s->keeps ? 0 : O_EXCL), sink_mode(s));
 		if (s->fd < 0)
 			return err_from_errno(errno);
+		sink_keep_owner(s);
 		if (!s->keeps)
 			get_signal_part(s->part);
 		if (!from && !s->keeps)

@@ -222,13 +222,15 @@ static void ip_make_request(struct ip_run *run)
 	const struct ip_options *given = run->call->options;
 	uint64_t timeout_ms = run->call->common.timeout_ms;
 
+	loop_refresh(run->links.loop);
 	run->request = (struct fetch_request){
 		.method = BYTES_LITERAL("GET"),
 		.minor = 1,
 		.validator = "",
 		.proxy = given->proxy,
 		.redirects_most = IP_REDIRECTS,
-		.total_ms = timeout_ms ? timeout_ms : IP_MS,
+		.total_due_ns = loop_now(run->links.loop)->boot_ns +
+				(timeout_ms ? timeout_ms : IP_MS) * MOMENT_MS,
 	};
 	run->links.pin = given->pin;
 	run->links.insecure = given->insecure;

@@ -453,6 +453,11 @@ void link_tell(struct link *link, const struct message *message)
 	pump_deliver(link->links->pumps);
 }
 
+uint64_t link_sent_bytes(const struct link *link)
+{
+	return pump_received(link->links->pumps, link->id);
+}
+
 int link_part(struct link *link)
 {
 	uint64_t id = link->id;

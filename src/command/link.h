@@ -95,6 +95,9 @@ void links_end(struct links *links);
 int link_take(struct links *links, const struct url *url, const struct url *proxy, bool fresh,
 	      const struct link_calls *calls, void *owner, struct link **link);
 
+/* What the peer has received of what was sent. */
+uint64_t link_sent_bytes(const struct link *link);
+
 /* A message to its machine, delivered before this returns unless a callback is under way. */
 void link_tell(struct link *link, const struct message *message);
 

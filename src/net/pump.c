@@ -7,9 +7,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -355,6 +357,17 @@ bool pump_remote(struct pump_common *common, uint64_t id, struct address *remote
 	if (c)
 		*remote = c->remote;
 	return c != NULL;
+}
+
+uint64_t pump_received(struct pump_common *common, uint64_t id)
+{
+	const struct conn *c = pump_find(common, id);
+	int unacknowledged = 0;
+
+	if (!c || ioctl(c->fd, SIOCOUTQ, &unacknowledged) < 0 ||
+	    (uint64_t)unacknowledged > c->bytes_out)
+		return c ? c->bytes_out : 0;
+	return c->bytes_out - (uint64_t)unacknowledged;
 }
 
 uint64_t conn_id(const struct conn *c)

@@ -131,6 +131,10 @@ unsigned pump_list(const struct pump *pump, struct pump_view *views, unsigned mo
 /* Who is at the other end of a machine of this loop; false when it is gone. */
 bool pump_remote(struct pump_common *common, uint64_t id, struct address *remote);
 
+/* How many bytes of its output the peer has received, as far as its acknowledgements tell; 0 when
+ * the machine is gone. */
+uint64_t pump_received(struct pump_common *common, uint64_t id);
+
 /* Of a connection, in the callbacks. */
 uint64_t conn_id(const struct conn *conn);
 const struct address *conn_remote(const struct conn *conn);

@@ -148,6 +148,14 @@ void follow_put_validator(struct text *t, const struct http1_head *head, int64_t
 	text_put(t, modified->value);
 }
 
+bool follow_is_another(const struct http1_head *head, const char *validator)
+{
+	bool is_tag = validator[0] == '"';
+	const struct http1_field *field = http1_find(head, is_tag ? "ETag" : "Last-Modified");
+
+	return validator[0] && field && !bytes_equal(field->value, bytes_of_string(validator));
+}
+
 enum follow_resumption follow_resume(const struct http1_head *head, uint64_t offset, uint64_t known)
 {
 	const struct http1_field *field = http1_find(head, "Content-Range");

@@ -75,4 +75,9 @@ enum follow_resumption {
 enum follow_resumption follow_resume(const struct http1_head *head, uint64_t offset,
 				     uint64_t known);
 
+/* Whether the part that `head` brings is of another thing than `validator` (follow_put_validator,
+ * or empty) names, whatever If-Range was for: parts of two are not to be put together (RFC 9110
+ * 15.3.7.3). */
+bool follow_is_another(const struct http1_head *head, const char *validator);
+
 #endif

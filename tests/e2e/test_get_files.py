@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -256,3 +257,73 @@ def test_as_curl_and_wget_have_it(get, prise, tmp_path):
     digests = {hashlib.sha256((tmp_path / n).read_bytes()).digest()
                for n in ("ours", "curl", "wget")}
     assert len(digests) == 1
+
+
+# Tries and parts of different things
+
+def cut(body, tag, sent):
+    return (b"HTTP/1.1 200 OK\r\nETag: \"%s\"\r\nContent-Length: %d\r\n\r\n" % (tag, len(body))
+            + body[:sent])
+
+
+def part(body, tag, start, whole=None):
+    return (b"HTTP/1.1 206 P\r\nETag: \"%s\"\r\nContent-Range: bytes %d-%d/%d\r\n"
+            b"Content-Length: %d\r\n\r\n" % (tag, start, len(body) - 1, whole or len(body),
+                                             len(body) - start) + body[start:])
+
+
+OLD, NEW = b"o" * 104, b"n" * 104
+
+
+@pytest.mark.parametrize("second", [
+    b"HTTP/1.1 200 OK\r\nETag: \"b\"\r\nContent-Length: 104\r\n\r\n" + NEW,
+    part(NEW, b"a", 50, 108),
+    part(NEW, b"b", 50),
+    b"HTTP/1.1 416 R\r\nContent-Range: bytes */20\r\nContent-Length: 0\r\n\r\n",
+])
+def test_a_pipe_never_gets_two_things(get, second):
+    """What was written to it cannot be taken back, so the end is an error."""
+    with Odd(cut(OLD, b"a", 50), second, cut(NEW, b"b", 104)) as odd:
+        done = get("--retry", "2", odd.url)
+    assert done.code == 8 and done.raw == OLD[:50]
+    assert "has changed since it was begun" in done.err and "try: -o FILE" in done.err
+
+
+def test_a_file_is_begun_anew_when_the_part_is_of_another_thing(get, prise):
+    with Odd(cut(OLD, b"a", 50), part(NEW, b"b", 50), cut(NEW, b"b", 104)) as odd:
+        assert get("--retry", "2", "-o", "f", odd.url).code == 0
+    assert (prise.directory / "f").read_bytes() == NEW
+
+
+@pytest.mark.parametrize("status", [b"404 No", b"503 Busy", b"302 Lost"])
+def test_continue_keeps_what_is_there_from_an_error_page(get, prise, status):
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 4\r\n\r\npage"
+    (prise.directory / "whole").write_bytes(b"mine")
+    (prise.directory / "f.part").write_bytes(b"begun")
+    (prise.directory / "f.part.tag").write_text('"v1"\n')
+    with Odd(answer) as odd:
+        for name in ("whole", "f", "none"):
+            done = get("-C", "-o", name, odd.url)
+            assert done.code == 1 and status[:3].decode() in done.err
+    assert (prise.directory / "whole").read_bytes() == b"mine"
+    assert (prise.directory / "f.part").read_bytes() == b"begun"
+    assert files(prise) == {"whole", "f.part", "f.part.tag"}
+
+
+def test_a_file_keeps_its_rights(get, prise):
+    secret = prise.directory / "secret"
+    secret.touch(mode=0o600)
+    with Web(fixed(b"new")) as web:
+        assert get("-o", "secret", web.url).code == 0
+    assert secret.read_bytes() == b"new" and secret.stat().st_mode & 0o777 == 0o600
+
+
+def test_much_and_then_little_on_one_connection(get, prise):
+    """Much content goes past the machine, with a low-water mark that must not stay."""
+    with Web(lambda r: (200, {}, BIG if r.path == "/big" else b"small")) as web:
+        begun = time.monotonic()
+        done = get("-t", "20s", "-o", "big", web.url + "/big", "-o", "small", web.url + "/small")
+    assert done.code == 0 and time.monotonic() - begun < 15
+    assert (prise.directory / "big").read_bytes() == BIG
+    assert (prise.directory / "small").read_bytes() == b"small"
+    assert {r.connection for r in web.asked} == {1}

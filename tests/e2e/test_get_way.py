@@ -5,7 +5,9 @@ import gzip
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -211,3 +213,44 @@ def test_python_s_own(get, tmp_path):
     finally:
         process.terminate()
         process.wait(10)
+
+
+def test_max_time_is_for_all_tries(get):
+    with Odd(lambda s: odd.ending.wait(20)) as odd:
+        begun = time.monotonic()
+        done = get("-m", "1s", "--retry", "5", odd.url)
+    assert done.code == 5 and time.monotonic() - begun < 4
+    assert "--max-time" in done.err
+
+
+def test_who_takes_what_is_sent_is_not_silent(get, prise):
+    """An upload may take longer than -t, as long as it goes on."""
+    (prise.directory / "up").write_bytes(bytes(6 << 20))
+
+    def talk(s):
+        head = odd.head(s)
+        if b"100-continue" in head:
+            s.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        left = (6 << 20) - len(head.partition(b"\r\n\r\n")[2])
+        while left > 0 and not odd.ending.wait(0.05):  # four seconds in all
+            left -= len(s.recv(min(left, 80000), socket.MSG_WAITALL))
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        s.recv(1)
+    with Odd(talk) as odd:
+        odd.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        done = get("-t", "1500ms", "-X", "PUT", "-d", "@up", odd.url)
+    assert done.code == 0 and done.out == "ok"
+
+
+def test_a_host_of_ones_own_is_for_the_first_host(get):
+    with Web(fixed(b"there")) as far:
+        with Web(fixed(b"", 302, Location=far.url)) as near:
+            assert get("-H", "Host: other.test", near.url).out == "there"
+    assert near.asked[0].fields["host"] == "other.test"
+    assert far.asked[0].fields["host"] == f"127.0.0.1:{far.port}"
+
+
+def test_a_length_of_ones_own_is_the_only_one(get):
+    with Odd(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as odd:
+        assert get("-H", "Content-Length: 3", "-d", "abc", odd.url).code == 0
+    assert odd.heads[0].lower().count(b"content-length") == 1
