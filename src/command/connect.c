@@ -23,7 +23,8 @@ static const struct option options[] = {
 	 .argument = N_("DUR"),
 	 .fallback = "1s",
 	 .offset = offsetof(struct options, wait_ms),
-	 .help = N_("with -u, how long to wait for answers after the last datagram; 0: for ever")},
+	 .help = N_("after the end of input wait this long: with -u for answers, with --tls "
+		    "before telling the peer; 0: for ever")},
 	{.name = "crlf",
 	 .letter = 'C',
 	 .type = OPTION_FLAG,
@@ -102,6 +103,7 @@ static int connect_talk(struct connect_run *run, const struct options *given, in
 		.datagrams = call->common.udp,
 		.crlf = given->crlf,
 		.telnet = given->telnet,
+		.late_half = run->tls != NULL,
 		.wait_ms = given->wait_ms,
 		.idle_ms = call->common.timeout_ms,
 	};
@@ -214,6 +216,9 @@ const struct command command_connect = {
 		"With -u each read of standard input is one datagram: a line typed, or up to 65507 "
 		"bytes of a pipe or a file. After the end of standard input it waits until no "
 		"datagram has come for the time that --wait tells.\n\n"
+		"With --tls the peer is told of that end only after a silence (--wait): few "
+		"servers know a TLS connection of which one half is closed, and many break off "
+		"what they were saying.\n\n"
 		"-z only tests: whether somebody listens is the exit code, 4 when refused. Several "
 		"ports and ranges may be given; then a line is printed for each, and the code is 0 "
 		"if all are open, else 1. With -u an empty datagram is sent, and silence counts as "

@@ -283,6 +283,7 @@ int session_run(struct session *s, const struct session_plan *plan)
 		.datagrams = plan->datagrams,
 		.ends_with_far = true,
 		.silent_near = plan->silent_near,
+		.late_half = plan->late_half,
 		.idle_ms = plan->idle_ms,
 		.wait_ms = plan->wait_ms,
 		.over = session_over,

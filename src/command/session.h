@@ -17,9 +17,11 @@ struct session_plan {
 	const char *where; /* what the user calls the peer */
 	bool datagrams;
 	bool silent_near; /* see struct relay_plan */
+	bool late_half;   /* see struct relay_plan */
 	bool crlf;        /* a line's end goes out as CR LF */
 	bool telnet;
-	uint64_t wait_ms; /* datagrams: after the last one, once standard input has ended */
+	uint64_t wait_ms; /* datagrams, late_half: after the last one, once standard input has
+			   * ended */
 	uint64_t idle_ms; /* ERR_TIMEOUT after so long a silence; 0: never */
 };
 

@@ -286,8 +286,11 @@ static bool flow_end(struct relay_flow *f)
 	const struct relay_plan *plan = &f->relay->plan;
 	const struct stream *to = f->to->stream;
 	bool silent = plan->silent_near && f->direction == RELAY_OUT && !f->bytes;
+	bool late = plan->late_half && f->direction == RELAY_OUT && !silent;
 
-	if (!to->lent && !plan->datagrams && !silent && stream_end(to) < 0)
+	if (late)
+		f->relay->half_due = true;
+	else if (!to->lent && !plan->datagrams && !silent && stream_end(to) < 0)
 		return flow_failed(f, errno, true);
 	f->ended = true;
 	relay_moved(f->relay);

@@ -44,6 +44,7 @@ struct relay {
 	struct relay_result result;
 	int broken; /* what far's refusal to take more will have meant, once it has ended */
 	bool over, spliced;
+	bool half_due; /* far is still to be told of near's end (late_half) */
 };
 
 /* Chooses the store, and makes it. Before: relay, direction, from, to are set. 0 or ERR_MEMORY. */

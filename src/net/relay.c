@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 enum { RELAY_FINISH_MS = 5000 }; /* for near's last words, once far has ended */
@@ -62,7 +63,7 @@ static uint64_t relay_patience_ms(const struct relay *r)
 {
 	if (relay_is_finishing(r))
 		return RELAY_FINISH_MS;
-	return relay_waits_for_datagrams(r) ? r->plan.wait_ms : r->plan.idle_ms;
+	return relay_waits_for_datagrams(r) || r->half_due ? r->plan.wait_ms : r->plan.idle_ms;
 }
 
 static void relay_arm(struct relay *r)
@@ -153,13 +154,24 @@ static void relay_ready(void *owner, unsigned events)
 	relay_settle(r);
 }
 
+/* That far is gone already is for its reader to find. */
+static void relay_tell_end(struct relay *r)
+{
+	r->half_due = stream_end(&r->plan.far) < 0 && errno == EAGAIN;
+	relay_moved(r);
+}
+
 static void relay_due(struct wheel_timer *timer, void *context)
 {
 	struct relay *r = (struct relay *)((char *)timer - offsetof(struct relay, timer));
 	uint64_t patience_ms = relay_patience_ms(r);
 	bool well = relay_is_finishing(r) || relay_waits_for_datagrams(r);
 
-	if (patience_ms && loop_now(r->loop)->boot_ns >= r->active_ns + patience_ms * MOMENT_MS)
+	if (!patience_ms || loop_now(r->loop)->boot_ns < r->active_ns + patience_ms * MOMENT_MS)
+		; /* it was armed for an earlier silence */
+	else if (r->half_due && !relay_is_finishing(r))
+		relay_tell_end(r);
+	else
 		relay_end(r, well ? 0 : ERR_TIMEOUT, RELAY_FAR);
 	relay_settle(r);
 }

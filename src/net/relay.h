@@ -51,10 +51,11 @@ struct relay_plan {
 	bool ends_with_far; /* over when far has ended and near has nothing to say just then; what
 			     * it does have is given 5 s without progress */
 	bool silent_near;   /* a near that ends without a byte leaves far's half open */
-	bool copies;        /* never splice */
-	uint64_t idle_ms;   /* ERR_TIMEOUT after no byte moved for so long; 0: never */
-	uint64_t
-		wait_ms; /* datagrams: over when near has ended and none came or went for so long */
+	bool late_half;   /* near's end is told to far only after wait_ms in which no byte moved */
+	bool copies;      /* never splice */
+	uint64_t idle_ms; /* ERR_TIMEOUT after no byte moved for so long; 0: never */
+	uint64_t wait_ms; /* datagrams: over when near has ended and none came or went for so
+			   * long; late_half; 0: for ever */
 	/* Each may be NULL; a filter or a tap has its bytes copied. */
 	relay_filter *filter[2];
 	/* The bytes as they are at the far end, as soon as they were read. */

@@ -465,7 +465,7 @@ def test_only_loopback_is_up(prise):
 
 def test_no_limit_is_written_where_it_is_given(prise):
     text = " ".join(prise("help", "connect").out.split())
-    assert "after the last datagram; 0: for ever" in text and "0: as without -t" in text
+    assert "before telling the peer; 0: for ever" in text and "0: as without -t" in text
 
 
 def test_progress_of_a_file_that_comes_back(prise):

@@ -6,6 +6,8 @@ import signal
 import socket
 import ssl
 import struct
+import threading
+import time
 
 import pytest
 from support import SECONDS, Daemon, Prise, free_port, wait_until
@@ -273,6 +275,43 @@ def test_a_version_of_long_ago(prise, authority, peer):
     port = s_server(peer, authority.sign("old"), "-tls1_1", "-cipher", "ALL:@SECLEVEL=0")
     done = prise("connect", "--tls", "127.0.0.1", port, env={"SSL_CERT_FILE": str(authority.file)})
     assert done.code == 7 and "version of TLS" in done.err
+
+
+def test_a_server_that_takes_the_end_of_input_for_the_end(prise, authority):
+    """As nginx and most others: whatever comes after our close_notify is never said."""
+    pem = authority.sign("hasty")
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = threading.Event()
+
+    def serve():
+        raw, _ = listener.accept()
+        with raw, server_context(pem).wrap_socket(raw, server_side=True) as s:
+            s.settimeout(0.3)
+            assert s.recv(65536)
+            for _ in range(4):
+                s.sendall(b"x" * 1000)
+                try:
+                    if s.recv(1) == b"":
+                        return
+                except TimeoutError:
+                    pass
+            s.unwrap()
+        over.set()
+
+    threading.Thread(target=serve, daemon=True).start()
+    done = prise("connect", "--tls", "127.0.0.1", listener.getsockname()[1], stdin="GET\n",
+                 env={"SSL_CERT_FILE": str(authority.file)})
+    listener.close()
+    assert done.code == 0 and len(done.out) == 4000, done
+    assert over.wait(5)
+
+
+def test_a_server_that_waits_for_the_end_of_input(prise, secure):
+    daemon = secure("echo")
+    begun = time.monotonic()
+    done = prise("connect", "--tls", "--insecure", "--wait", "300ms", "127.0.0.1",
+                 daemon.port("echo"), stdin="one\n")
+    assert done.code == 0 and done.out == "one\n" and time.monotonic() - begun > 0.3
 
 
 def test_tls_to_a_plain_port(prise, serve):
