@@ -132,7 +132,7 @@ static const struct http_found *find(void *context, const struct http_search *se
 	return f;
 }
 
-static void *begin(void *context, struct bytes path, unsigned *status)
+static void *begin(void *context, struct bytes path, bool conditional, unsigned *status)
 {
 	char decoded[HTTP_PATH_BYTES];
 	struct written *w;

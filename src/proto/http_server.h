@@ -103,11 +103,13 @@ struct http_files {
 	const struct http_found *(*find)(void *context, const struct http_search *search,
 					 const struct moment *now);
 	/* A PUT, from its first byte to its end. `begin` gives what the other three take, or NULL
-	 * with the status of the refusal in `*status` (403, 404, 405, 409, 500, 503, 507). `append`
+	 * with the status of the refusal in `*status` (403, 404, 405, 409, 500, 503, 507).
+	 * `conditional`: what stands there has been judged, and the outcome is 412 if it is
+	 * something else by then. `append`
 	 * gives 0 or the status of a failure, upon which `abort` is due. `finish` gives the status
 	 * of the outcome (201, 204, ...), or HTTP_LATER: then HTTP_STORED comes to the machine
 	 * `id`. After `finish` and `abort` the writer is gone. */
-	void *(*begin)(void *context, struct bytes path, unsigned *status);
+	void *(*begin)(void *context, struct bytes path, bool conditional, unsigned *status);
 	unsigned (*append)(void *writer, struct bytes content);
 	unsigned (*finish)(void *writer, uint64_t id);
 	void (*abort)(void *writer);

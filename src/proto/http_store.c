@@ -18,6 +18,8 @@ static const char *http_why_no_put(unsigned status)
 		return N_("no such directory");
 	case 409:
 		return N_("a directory has that name");
+	case 412:
+		return N_("it is not what the condition says");
 	case 507:
 		return N_("the disk is full");
 	default:
@@ -113,7 +115,8 @@ void http_put_begin(struct http *h, struct http_request *r, struct out *out,
 	status = http_put_check(h, r, &why, now);
 	h->first = false;
 	if (!status) {
-		h->writer = files->begin(files->context, r->path, &status);
+		h->writer = files->begin(files->context, r->path,
+					 (r->has & HTTP_HAS_CONDITION) != 0, &status);
 		why = h->writer ? NULL : http_why_no_put(status);
 	}
 	if (!h->writer) {

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HTTP_BUCKETS = 4096, HTTP_RACY_MS = 25, HTTP_DATE_BYTES = 29 };
+enum { HTTP_BUCKETS = 4096, HTTP_RACY_MS = 25, HTTP_DATE_BYTES = 29, HTTP_TYPE_BYTES = 128 };
 
 /* One file, as it is sent for one path with one set of encodings. */
 struct http_item {
@@ -41,6 +41,7 @@ struct http_item {
 	bool used; /* since it was last looked at for eviction */
 	bool stands_in;
 	size_t key_len;
+	char type[HTTP_TYPE_BYTES];
 	char file[HTTP_PATH_BYTES + 32]; /* what is sent, relative to the root */
 	char key[];                      /* the path as clients write it */
 };
@@ -81,13 +82,6 @@ static uint64_t http_hash(struct bytes b, unsigned encodings)
 	memcpy(&word, b.data, b.len);
 	h = (h ^ word) * 0xd6e8feb86659fd93;
 	return h ^ h >> 32;
-}
-
-static bool http_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 static void http_item_free(struct http_item *item)
@@ -235,44 +229,46 @@ static bool http_read_all(int fd, uint8_t *into, size_t bytes)
 	return true;
 }
 
-/* A text is UTF-8 if it reads as such; of what is too big to look at nothing is said. */
-static const char *http_type_of(const struct http_cache *cache, struct http_item *item,
-				const uint8_t *content, char *room, size_t cap)
+/* Whether what the open file begins with reads as UTF-8. */
+static bool http_is_utf8(int fd)
 {
-	char name[sizeof item->file];
-	const char *type;
+	uint8_t begin[HTTP_SMALL_BYTES];
+	ssize_t len = pread(fd, begin, sizeof begin, 0);
+	struct bytes b = bytes_of(begin, len > 0 ? (size_t)len : 0);
 
-	snprintf(name, sizeof name, "%s", item->file);
-	if (item->found.encoding)
-		*strrchr(name, '.') = '\0';
-	type = http_types_find(cache->plan.types, name);
-	if (strncmp(type, "text/", 5) != 0 || !content || item->found.encoding ||
-	    !text_utf8_valid(bytes_of(content, item->found.bytes)))
-		return type;
-	snprintf(room, cap, "%s; charset=utf-8", type);
-	return room;
+	if (b.len == sizeof begin)
+		b.len -= text_utf8_incomplete_tail(b);
+	return len >= 0 && text_utf8_valid(b);
 }
 
-/* memory: head, content, type. The head's length is known only once it is written, so it is written
+/* By the plain file, which is open, whatever stands in for it. A text is UTF-8 if it reads as such.
+ */
+static void http_note_type(struct http_cache *cache, struct http_item *item, int fd)
+{
+	const char *type = http_types_find(cache->plan.types, item->file);
+	bool utf8 = strncmp(type, "text/", 5) == 0 && http_is_utf8(fd);
+
+	snprintf(item->type, sizeof item->type, "%s%s", type, utf8 ? "; charset=utf-8" : "");
+	item->found.type = item->type;
+}
+
+/* memory: head, content. The head's length is known only once it is written, so it is written
  * apart. */
 static bool http_keep_small(struct http_cache *cache, struct http_item *item, int fd,
 			    const struct moment *now)
 {
-	char head[HTTP_FILE_HEAD_BYTES], type[128];
+	char head[HTTP_FILE_HEAD_BYTES];
 	struct text t = TEXT_OVER(head);
 	size_t bytes = item->found.bytes, date_at;
 	uint8_t *content;
 
-	item->memory = malloc(HTTP_FILE_HEAD_BYTES + bytes + sizeof type);
+	item->memory = malloc(HTTP_FILE_HEAD_BYTES + bytes);
 	if (!item->memory)
 		return false;
 	content = item->memory + HTTP_FILE_HEAD_BYTES;
 	if (!http_read_all(fd, content, bytes))
 		return false;
-	item->bytes = sizeof *item + HTTP_FILE_HEAD_BYTES + bytes + sizeof type;
-	item->found.type = http_type_of(cache, item, content, type, sizeof type);
-	if (item->found.type == type)
-		item->found.type = memcpy(content + bytes, type, sizeof type);
+	item->bytes = sizeof *item + HTTP_FILE_HEAD_BYTES + bytes;
 	item->found.data = content;
 	date_at = http_put_file_head(&t, &item->found, now->wall_us / 1000000);
 	if (!date_at)
@@ -319,10 +315,8 @@ static unsigned http_fill(struct http_cache *cache, struct http_item *item, int 
 	item->found.handle = fd;
 	item->bytes = sizeof *item;
 	http_put_etag(item);
-	if (item->as_read.st_size > HTTP_SMALL_BYTES) {
-		item->found.type = http_type_of(cache, item, NULL, NULL, 0);
+	if (item->as_read.st_size > HTTP_SMALL_BYTES)
 		return 200;
-	}
 	if (!http_keep_small(cache, item, fd, now))
 		return 0;
 	close(fd);
@@ -380,9 +374,9 @@ static const struct http_found *http_nothing(struct http_cache *cache, unsigned 
 }
 
 /* A directory's page, kept among the dead: it is sent once. */
-static const struct http_found *http_list(struct http_cache *cache, const char *path,
-					  const struct http_search *search)
+static const struct http_found *http_list(struct http_cache *cache, const char *path)
 {
+	struct http_directory directory = {.root_fd = cache->root_fd, .path = path};
 	struct http_item *item;
 	unsigned status;
 	int fd = http_open_beneath(cache->root_fd, path, O_RDONLY | O_DIRECTORY, &status);
@@ -401,7 +395,9 @@ static const struct http_found *http_list(struct http_cache *cache, const char *
 	item->fd = -1;
 	item->found = (struct http_found){
 		.status = 200, .made = true, .type = "text/html; charset=utf-8", .handle = -1};
-	item->found.bytes = http_listing_make(fd, search->path, &item->memory);
+	directory.fd = fd;
+	item->found.bytes = http_listing_make(&directory, &item->memory);
+	close(fd);
 	item->found.data = item->memory;
 	http_kill(cache, item);
 	return item->found.bytes ? &item->found : http_nothing(cache, 500);
@@ -433,6 +429,7 @@ static const struct http_found *http_take_in(struct http_cache *cache, int fd, c
 	item->key_len = search->path.len;
 	memcpy(item->key, search->path.data, search->path.len);
 	snprintf(item->file, sizeof item->file - 8, "%s", file);
+	http_note_type(cache, item, fd);
 	http_choose(cache, item, &fd);
 	filled = http_fill(cache, item, fd, now);
 	item->checked_ns = now->boot_ns;
@@ -474,13 +471,13 @@ static const struct http_found *http_look(struct http_cache *cache,
 		const struct http_found *found;
 
 		fd = http_open_beneath(cache->root_fd, path, O_RDONLY, &status);
-		if (fd < 0 && directory && status == 404) {
+		found = fd < 0 ? http_nothing(cache, status)
+			       : http_take_in(cache, fd, path, search, now);
+		/* It has no index.html, or that is a directory itself. */
+		if (directory && found && (found->status == 404 || found->status == 301)) {
 			path[len] = '\0';
-			return http_list(cache, path, search);
+			return http_list(cache, path);
 		}
-		if (fd < 0)
-			return http_nothing(cache, status);
-		found = http_take_in(cache, fd, path, search, now);
 		if (found)
 			return found;
 	}
@@ -512,9 +509,9 @@ static const struct http_found *http_find(void *context, const struct http_searc
 	return http_look(cache, &wanted, now);
 }
 
-static void *http_begin(void *context, struct bytes path, unsigned *status)
+static void *http_begin(void *context, struct bytes path, bool conditional, unsigned *status)
 {
-	return http_put_open(&((struct http_cache *)context)->put, path, status);
+	return http_put_open(&((struct http_cache *)context)->put, path, conditional, status);
 }
 
 int http_cache_create(struct http_cache **created, const struct http_files_plan *plan)

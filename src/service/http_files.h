@@ -9,6 +9,8 @@
 #include "net/work.h"
 #include "proto/http_server.h"
 
+#include <sys/stat.h>
+
 enum {
 	HTTP_SMALL_BYTES = 65536,     /* up to here a file is kept in memory */
 	HTTP_MEMORY_BYTES = 32 << 20, /* that all of them take, at most */
@@ -46,14 +48,26 @@ const struct http_files *http_cache_files(struct http_cache *cache);
  * descriptor; or -1 and the status that says why not (403, 404, 503). */
 int http_open_beneath(int root_fd, const char *path, int flags, unsigned *status);
 
+/* Whether both tell of one file with one content, as far as its times do. */
+static inline bool http_same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
 /* http_types.c: what type a file is, by its extension. */
 int http_types_load(struct http_types **types, const char *path); /* 0 or ERR_MEMORY */
 void http_types_free(struct http_types *types);
 const char *http_types_find(const struct http_types *types, const char *path);
 
-/* http_listing.c: a page with the names in a directory, in memory of malloc; its length, or 0. `fd`
- * is a directory's and is closed. `shown` is its path as the client wrote it. */
-size_t http_listing_make(int fd, struct bytes shown, uint8_t **page);
+struct http_directory {
+	int root_fd, fd;
+	const char *path; /* beneath the root, decoded: empty, or with a slash at its end */
+};
+
+/* http_listing.c: a page with the names in a directory, in memory of malloc; its length, or 0. */
+size_t http_listing_make(const struct http_directory *directory, uint8_t **page);
 
 /* http_put.c: the writing half of struct http_files; `http_put` is a part of each cache. */
 struct http_put_job;
@@ -64,7 +78,7 @@ struct http_put {
 	struct work *work;
 	struct http_put_job *first; /* under way in the work thread */
 };
-void *http_put_open(struct http_put *put, struct bytes path, unsigned *status);
+void *http_put_open(struct http_put *put, struct bytes path, bool conditional, unsigned *status);
 unsigned http_put_append(void *writer, struct bytes content);
 unsigned http_put_commit(void *writer, uint64_t id);
 void http_put_abandon(void *writer);

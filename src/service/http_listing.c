@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -52,13 +53,35 @@ static void http_put_link(struct text *t, const char *name)
 	}
 }
 
-static void http_put_row(struct text *t, int fd, const char *name)
+/* What is sent for that name. A link that leads out of the root or nowhere is not shown: it is not
+ * served either. */
+static bool http_row_stat(const struct http_directory *d, const char *name, struct stat *st)
+{
+	char path[HTTP_PATH_BYTES + NAME_MAX + 1];
+	unsigned status;
+	bool found;
+	int fd;
+
+	if (fstatat(d->fd, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	if (!S_ISLNK(st->st_mode))
+		return true;
+	snprintf(path, sizeof path, "%s%s", d->path, name);
+	fd = http_open_beneath(d->root_fd, path, O_PATH, &status);
+	if (fd < 0)
+		return false;
+	found = fstat(fd, st) == 0;
+	close(fd);
+	return found;
+}
+
+static void http_put_row(struct text *t, const struct http_directory *d, const char *name)
 {
 	struct stat st;
 	bool directory;
 
-	if (fstatat(fd, name, &st, 0) < 0)
-		return; /* a link that leads nowhere, or it is gone */
+	if (!http_row_stat(d, name, &st))
+		return;
 	directory = S_ISDIR(st.st_mode);
 	text_put_string(t, "<tr><td><a href=\"./");
 	http_put_link(t, name);
@@ -78,10 +101,13 @@ static int http_is_shown(const struct dirent *entry)
 	return entry->d_name[0] != '.';
 }
 
-size_t http_listing_make(int fd, struct bytes shown, uint8_t **page)
+size_t http_listing_make(const struct http_directory *d, uint8_t **page)
 {
 	struct dirent **names = NULL;
-	int count = scandirat(fd, ".", &names, http_is_shown, alphasort);
+	char decoded[HTTP_PATH_BYTES + 1];
+	struct bytes shown = bytes_of(decoded,
+				      (size_t)snprintf(decoded, sizeof decoded, "/%s", d->path));
+	int count = scandirat(d->fd, ".", &names, http_is_shown, alphasort);
 	int listed = count < HTTP_LISTING_NAMES ? count : HTTP_LISTING_NAMES;
 	size_t room = 2 * HTTP_NAME_ROOM + HTTP_PATH_BYTES * 12 +
 		      (size_t)(listed > 0 ? listed : 0) * HTTP_NAME_ROOM;
@@ -97,14 +123,13 @@ size_t http_listing_make(int fd, struct bytes shown, uint8_t **page)
 		text_put_string(&t, "<tr><td><a href=\"../\">../</a><td><td>\n");
 	for (int i = 0; i < count; i++) {
 		if (i < listed)
-			http_put_row(&t, fd, names[i]->d_name);
+			http_put_row(&t, d, names[i]->d_name);
 		free(names[i]);
 	}
 	text_put_string(&t, "</table>\n");
 	if (listed < count)
 		text_printf(&t, "<p>... %d\n", count - listed);
 	free(names);
-	close(fd);
 	*page = (uint8_t *)text;
 	return text ? t.len : 0;
 }

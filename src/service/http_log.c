@@ -17,7 +17,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HTTP_LOG_BYTES = 1 << 20, HTTP_LOG_LINE_BYTES = EVENT_JSON_BYTES, HTTP_LOG_WAIT_MS = 200 };
+enum {
+	HTTP_LOG_BYTES = 1 << 20,
+	HTTP_LOG_TARGET_BYTES = 1024,
+	/* a request line all escaped */
+	HTTP_LOG_LINE_BYTES = 4 * 8192 + 512,
+	HTTP_LOG_WAIT_MS = 200
+};
 
 struct http_logger {
 	struct http_log log;
@@ -87,7 +93,7 @@ void http_log_put_json(struct text *t, const struct http_entry *entry, const str
 	event_address(&e, "peer", entry->remote);
 	if (entry->method.len) {
 		event_text(&e, "method", entry->method);
-		event_text(&e, "target", entry->target);
+		event_text(&e, "target", bytes_first(entry->target, HTTP_LOG_TARGET_BYTES));
 		event_uint(&e, "minor", entry->minor);
 	}
 	event_uint(&e, "status", entry->status);

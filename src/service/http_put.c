@@ -23,8 +23,10 @@ struct http_put_job {
 	struct http_put *put; /* NULL: its service is gone */
 	struct http_put_job *next;
 	int fd, dir_fd;
-	uint64_t id;     /* of the machine that waits */
-	unsigned status; /* of the outcome */
+	bool conditional; /* only if `was` still stands there */
+	struct stat was;  /* st_nlink 0: nothing */
+	uint64_t id;      /* of the machine that waits */
+	unsigned status;  /* of the outcome */
 	char temporary[HTTP_TEMPORARY_BYTES];
 	char name[HTTP_NAME_BYTES];
 };
@@ -89,18 +91,23 @@ static unsigned http_put_place(struct http_put_job *w, char *path, size_t len)
 	return w->dir_fd < 0 ? status : 0;
 }
 
+/* What has the name now. */
+static void http_put_look(const struct http_put_job *w, struct stat *st)
+{
+	if (fstatat(w->dir_fd, w->name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		*st = (struct stat){0};
+}
+
 /* Makes the file beside its place, with the mode of the one that it replaces. */
 static unsigned http_put_make(struct http_put_job *w)
 {
-	struct stat st;
 	mode_t mode = 0644;
 
-	if (fstatat(w->dir_fd, w->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (S_ISDIR(st.st_mode))
-			return 409;
-		if (S_ISREG(st.st_mode))
-			mode = st.st_mode & 0777;
-	}
+	http_put_look(w, &w->was);
+	if (S_ISDIR(w->was.st_mode))
+		return 409;
+	if (S_ISREG(w->was.st_mode))
+		mode = w->was.st_mode & 0777;
 	snprintf(w->temporary, sizeof w->temporary, HTTP_PUT_PREFIX "%016llx",
 		 (unsigned long long)loop_random(w->put->loop));
 	w->fd = openat(w->dir_fd, w->temporary,
@@ -108,7 +115,7 @@ static unsigned http_put_make(struct http_put_job *w)
 	return w->fd < 0 ? http_put_status(errno) : 0;
 }
 
-void *http_put_open(struct http_put *put, struct bytes path, unsigned *status)
+void *http_put_open(struct http_put *put, struct bytes path, bool conditional, unsigned *status)
 {
 	struct http_put_job *w = calloc(1, sizeof *w);
 	char decoded[HTTP_PATH_BYTES];
@@ -118,6 +125,7 @@ void *http_put_open(struct http_put *put, struct bytes path, unsigned *status)
 	if (!w)
 		return NULL;
 	w->put = put;
+	w->conditional = conditional;
 	w->fd = w->dir_fd = -1;
 	if (http_path_decode(path, decoded, &len) < 0)
 		*status = 400;
@@ -149,15 +157,23 @@ unsigned http_put_append(void *writer, struct bytes content)
 static void http_put_run(struct work_job *job)
 {
 	struct http_put_job *w = (struct http_put_job *)job;
-	struct stat st;
-	bool replaces = fstatat(w->dir_fd, w->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	struct stat now;
+	unsigned flags = 0;
 
-	if (fsync(w->fd) < 0 || renameat(w->dir_fd, w->temporary, w->dir_fd, w->name) < 0) {
-		w->status = http_put_status(errno);
+	w->status = fsync(w->fd) < 0 ? http_put_status(errno) : 0;
+	http_put_look(w, &now);
+	if (w->conditional && !http_same_file(&now, &w->was))
+		w->status = 412;
+	if (w->conditional && !now.st_nlink)
+		flags = RENAME_NOREPLACE;
+	if (!w->status && renameat2(w->dir_fd, w->temporary, w->dir_fd, w->name, flags) < 0)
+		w->status = flags && errno == EEXIST ? 412 : http_put_status(errno);
+	if (w->status)
 		unlinkat(w->dir_fd, w->temporary, 0);
-		return;
-	}
-	w->status = fsync(w->dir_fd) < 0 ? http_put_status(errno) : replaces ? 204 : 201;
+	else
+		w->status = fsync(w->dir_fd) < 0 ? http_put_status(errno)
+			    : now.st_nlink       ? 204
+						 : 201;
 }
 
 static void http_put_forget(struct http_put *put, struct http_put_job *w)

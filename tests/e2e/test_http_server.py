@@ -2,6 +2,7 @@
 what must not get through."""
 
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -44,6 +45,7 @@ class Site:
         self.daemon = serve(config=self.config, options=options)
 
     def write(self, name, content):
+        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
         (self.root / name).write_bytes(content)
 
     def url(self, path):
@@ -137,6 +139,39 @@ def test_wget_takes_a_tree(site, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (copy / "a.txt").read_bytes() == b"hello\n"
     assert (copy / "dir" / "un été & <co>.txt").read_bytes() == b"x"
+
+
+def test_a_text_has_its_charset_packed_or_not(site):
+    s = site()
+    for name, content in (("b.txt", "été\n".encode()), ("big.txt", "été\n".encode() * 20000)):
+        s.write(name, content)
+        plain = s.get("/" + name)[2]["Content-Type"]
+        s.write(name + ".gz", gzip.compress(content))
+        os.utime(s.root / name, (1e9, 1e9))
+        fields = s.get("/" + name, Accept_Encoding="gzip")[2]
+        assert fields["Content-Encoding"] == "gzip"
+        assert fields["Content-Type"] == plain == "text/plain; charset=utf-8"
+
+
+def test_a_listing_shows_what_is_served_alone(site, tmp_path):
+    s = site("listing = yes")
+    (tmp_path / "secret").write_bytes(b"x" * 4321)
+    (s.root / "index.html").unlink()
+    (s.root / "out").symlink_to(tmp_path / "secret")
+    (s.root / "in").symlink_to("dir/b.txt")
+    (s.root / "nowhere").symlink_to("none")
+    page = s.get("/")[1].decode()
+    assert ">in<" in page and ">out<" not in page and "4321" not in page
+    assert ">nowhere<" not in page
+    s.write("été & co/x", b"")
+    assert "<h1>/été &amp; co/</h1>" in s.get("/%C3%A9t%C3%A9%20&%20co/")[1].decode()
+
+
+def test_a_directory_called_index_html(site):
+    s = site("listing = yes")
+    s.write("odd/index.html/x", b"")
+    status, page, _ = s.get("/odd/")
+    assert status == 200 and b">index.html/<" in page
 
 
 def test_python_keeps_one_connection(site):
@@ -389,6 +424,28 @@ def test_put_is_whole_or_not_at_all(site):
     assert (s.root / "a.txt").read_bytes() == b"y"
 
 
+@pytest.mark.parametrize("condition", ["new", "old"])
+def test_a_condition_holds_until_the_end_of_a_put(site, condition):
+    """Of two who make a file that is not there, or change one they have seen, one is refused."""
+    s = site("put = yes")
+    fields = b"If-None-Match: *\r\n"
+    if condition == "old":
+        s.write("it", b"seen")
+        fields = b"If-Match: " + s.get("/it")[2]["ETag"].encode() + b"\r\n"
+    first, second = s.connect(), s.connect()
+    with first, second:
+        for c in (first, second):
+            c.sendall(b"PUT /it HTTP/1.1\r\nHost: localhost\r\n" + fields
+                      + b"Content-Length: 4\r\n\r\nth")
+        wait_until(lambda: len(list(s.root.glob(".prise-put.*"))) == 2, "both to begin")
+        first.sendall(b"is")
+        assert first.recv(65536).split()[1] in (b"201", b"204")
+        second.sendall(b"at")
+        assert second.recv(65536).split()[1] == b"412"
+    assert (s.root / "it").read_bytes() == b"this"
+    assert not list(s.root.glob(".prise-put.*"))
+
+
 def test_put_only_when_told(site):
     s = site()
     status, _, fields = s.get("/new.txt", method="PUT", body=b"x")
@@ -403,6 +460,16 @@ def log_lines(path, count):
         return lines if len(lines) >= count else None
 
     return wait_until(whole, f"{count} lines in {path.name}")
+
+
+def test_a_line_of_the_log_is_whole_whatever_is_asked(site, tmp_path):
+    s = site(f'log = "{tmp_path}/access"')
+    target = b"/" + b"\xff" * 8000
+    with s.connect() as c:
+        c.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert c.recv(65536).startswith(b"HTTP/1.1 4")
+    line, = log_lines(tmp_path / "access", 1)
+    assert re.search(r'" 4\d\d \d+$', line) and line.count("\\xFF") == 8000
 
 
 def test_the_common_log(site):

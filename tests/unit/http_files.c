@@ -343,7 +343,7 @@ static void test_siblings(void **state)
 	f = find_as("/a.txt", HTTP_GZIP | HTTP_BROTLI);
 	assert_content(f, "GZ");
 	assert_string_equal(f->encoding, "gzip");
-	assert_string_equal(f->type, "text/plain");
+	assert_string_equal(f->type, "text/plain; charset=utf-8");
 	assert_true(f->varies);
 	f = find("/a.txt");
 	assert_content(f, "hello");
@@ -424,7 +424,7 @@ static void wait_file(const char *name)
 static void *begin_put(const char *path)
 {
 	unsigned status = 0;
-	void *writer = files->begin(files->context, bytes_of_string(path), &status);
+	void *writer = files->begin(files->context, bytes_of_string(path), false, &status);
 
 	assert_non_null(writer);
 	return writer;
@@ -434,7 +434,7 @@ static unsigned refused_put(const char *path)
 {
 	unsigned status = 0;
 
-	assert_null(files->begin(files->context, bytes_of_string(path), &status));
+	assert_null(files->begin(files->context, bytes_of_string(path), false, &status));
 	return status;
 }
 
