@@ -72,9 +72,19 @@ uint64_t bytes_get_le64(const uint8_t *p)
 	return bytes_get_le32(p) | (uint64_t)bytes_get_le32(p + 4) << 32;
 }
 
+uint16_t bytes_get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
 uint32_t bytes_get_be32(const uint8_t *p)
 {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+uint64_t bytes_get_be64(const uint8_t *p)
+{
+	return (uint64_t)bytes_get_be32(p) << 32 | bytes_get_be32(p + 4);
 }
 
 void bytes_put_le32(uint8_t *p, uint32_t v)
@@ -83,8 +93,20 @@ void bytes_put_le32(uint8_t *p, uint32_t v)
 		p[i] = (uint8_t)(v >> (8 * i));
 }
 
+void bytes_put_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
 void bytes_put_be32(uint8_t *p, uint32_t v)
 {
 	for (int i = 0; i < 4; i++)
 		p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+void bytes_put_be64(uint8_t *p, uint64_t v)
+{
+	bytes_put_be32(p, (uint32_t)(v >> 32));
+	bytes_put_be32(p + 4, (uint32_t)v);
 }

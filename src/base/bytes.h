@@ -54,8 +54,12 @@ bool bytes_equal_fold(struct bytes a, struct bytes b);
 uint16_t bytes_get_le16(const uint8_t *p);
 uint32_t bytes_get_le32(const uint8_t *p);
 uint64_t bytes_get_le64(const uint8_t *p);
+uint16_t bytes_get_be16(const uint8_t *p);
 uint32_t bytes_get_be32(const uint8_t *p);
+uint64_t bytes_get_be64(const uint8_t *p);
 void bytes_put_le32(uint8_t *p, uint32_t v);
+void bytes_put_be16(uint8_t *p, uint16_t v);
 void bytes_put_be32(uint8_t *p, uint32_t v);
+void bytes_put_be64(uint8_t *p, uint64_t v);
 
 #endif

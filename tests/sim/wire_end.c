@@ -310,6 +310,22 @@ static void work(void *context, uint64_t number)
 		close_end(e, 0);
 }
 
+/* Output has drained, a moment after the machine asked to hear of that. */
+static void drained(void *context, uint64_t number)
+{
+	struct wire_end *e = context;
+	struct moment now = wire_host_moment(e->host);
+
+	if (e->ended)
+		return;
+	if (e->machine->room) {
+		e->machine->room(e->state, fresh(e), &now);
+		if (apply(e))
+			wire_at(e->w, e->host, e->w->now_ns + delay(e), drained, e, 0);
+	}
+	work(e, 0);
+}
+
 static void tick(void *context, uint64_t number)
 {
 	struct wire_end *e = context;
@@ -322,7 +338,7 @@ static void tick(void *context, uint64_t number)
 		return;
 	e->machine->tick(e->state, fresh(e), &now);
 	if (apply(e))
-		work(e, 0);
+		wire_at(e->w, e->host, e->w->now_ns, drained, e, 0);
 }
 
 /* Keepalive, once a second: what is dead, gone or lingering is found. */
@@ -374,7 +390,7 @@ static void deliver(void *context, uint64_t number)
 		return;
 	e->machine->tell(e->state, &mail->message, fresh(e), &now);
 	if (apply(e))
-		work(e, 0);
+		wire_at(e->w, e->host, e->w->now_ns, drained, e, 0);
 }
 
 void wire_tell(struct wire_end *e, const struct message *message)

@@ -67,7 +67,7 @@ static void slices(void **state)
 static void orders(void **state)
 {
 	const uint8_t at[] = {0x81, 0x92, 0xa3, 0xb4, 0xc5, 0xd6, 0xe7, 0xf8};
-	uint8_t out[4];
+	uint8_t out[8];
 
 	assert_int_equal(bytes_get_le16(at), 0x9281);
 	assert_int_equal(bytes_get_le32(at), 0xb4a39281);
@@ -77,6 +77,12 @@ static void orders(void **state)
 	assert_memory_equal(out, at, 4);
 	bytes_put_be32(out, 0x8192a3b4);
 	assert_memory_equal(out, at, 4);
+	assert_int_equal(bytes_get_be16(at), 0x8192);
+	assert_true(bytes_get_be64(at) == 0x8192a3b4c5d6e7f8);
+	bytes_put_be16(out, 0x8192);
+	assert_memory_equal(out, at, 2);
+	bytes_put_be64(out, 0x8192a3b4c5d6e7f8);
+	assert_memory_equal(out, at, 8);
 }
 
 int main(void)

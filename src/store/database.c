@@ -1,0 +1,299 @@
+/* SQLite (https://www.sqlite.org/c3ref/intro.html) as the rest of store/ uses it: a write-ahead
+ * log, each commit on the disk before it returns, a schema in steps.
+ *
+ * The log is copied into the file every LOG_PAGES pages, at a commit. What keeps it from being
+ * begun anew is a reader that stays where it is; so no reader of ours keeps its snapshot between
+ * calls, and once the last is gone the log is cut to LOG_BYTES. */
+#include "store/database.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+
+enum { LOG_PAGES = 4000, LOG_BYTES = 32 << 20, SQL_BYTES = 512 };
+
+/* What SQLite could not open, the system said why. */
+static int err_of_open(struct database *database)
+{
+	int errnum = database->sqlite != NULL ? sqlite3_system_errno(database->sqlite) : 0;
+
+	return errnum != 0 ? err_from_errno(errnum) : ERR_NO_FILE;
+}
+
+static int err_of_status(struct database *database, int status)
+{
+	if (status == SQLITE_IOERR_NOMEM)
+		return ERR_MEMORY;
+	switch (status & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+		return ERR_DISK;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_IN_USE;
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+	case SQLITE_READONLY:
+		return ERR_PERMISSION;
+	case SQLITE_CANTOPEN:
+		return err_of_open(database);
+	case SQLITE_ERROR: /* our SQL is right: then the schema is not */
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_FORMAT:
+		return ERR_PROTOCOL;
+	case SQLITE_NOMEM:
+		return ERR_MEMORY;
+	case SQLITE_TOOBIG:
+		return ERR_TOO_LONG;
+	default:
+		return ERR_SYSTEM;
+	}
+}
+
+int database_err(struct database *database, int status)
+{
+	struct text why = TEXT_OVER(database->why);
+
+	if (status == SQLITE_OK || status == SQLITE_ROW || status == SQLITE_DONE)
+		return 0;
+	text_put_string(&why, database->sqlite != NULL ? sqlite3_errmsg(database->sqlite)
+						       : sqlite3_errstr(status));
+	if (database->sqlite != NULL)
+		status = sqlite3_extended_errcode(database->sqlite);
+	database->err = err_of_status(database, status);
+	return database->err;
+}
+
+int database_say(struct database *database, int err, const char *why)
+{
+	struct text t = TEXT_OVER(database->why);
+
+	text_put_string(&t, why);
+	database->err = err;
+	return err;
+}
+
+int database_do(struct database *database, const char *sql)
+{
+	return database_err(database, sqlite3_exec(database->sqlite, sql, NULL, NULL, NULL));
+}
+
+int database_prepare(struct database *database, struct sqlite3_stmt **statement, const char *sql)
+{
+	return database_err(database,
+			    sqlite3_prepare_v3(database->sqlite, sql, -1, SQLITE_PREPARE_PERSISTENT,
+					       statement, NULL));
+}
+
+int database_number(struct database *database, const char *sql, int64_t *number)
+{
+	struct sqlite3_stmt *statement = NULL;
+	int err = database_prepare(database, &statement, sql);
+	int status;
+
+	*number = 0;
+	if (err != 0)
+		return err;
+	status = sqlite3_step(statement);
+	if (status == SQLITE_ROW)
+		*number = sqlite3_column_int64(statement, 0);
+	else if (status != SQLITE_DONE)
+		err = database_err(database, status);
+	sqlite3_finalize(statement);
+	return err;
+}
+
+/* Makes the file, for nobody else's eyes; SQLite gives the same mode to what it keeps beside it. */
+static int make_file(struct database *database, const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return database_say(database, err_from_errno(errno), strerror(errno));
+	close(fd); /* before SQLite has it: closing it later would drop SQLite's locks */
+	return 0;
+}
+
+static int open_handle(struct database *database, const struct database_plan *plan)
+{
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+	int err = plan->read_only ? 0 : make_file(database, plan->path);
+
+	if (err != 0)
+		return err;
+	flags |= plan->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	err = database_err(database, sqlite3_open_v2(plan->path, &database->sqlite, flags, NULL));
+	if (err != 0)
+		return err;
+	return database_err(database, sqlite3_busy_timeout(database->sqlite, (int)plan->busy_ms));
+}
+
+static int set_up(struct database *database, const struct database_plan *plan)
+{
+	char sql[SQL_BYTES];
+	int err;
+
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA cache_size = -%u; PRAGMA trusted_schema = 0; PRAGMA secure_delete = 0;"
+		 "PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
+		 plan->cache_kib);
+	err = database_do(database, sql);
+	if (err != 0 || plan->read_only)
+		return err;
+	snprintf(sql, sizeof(sql),
+		 "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = %d;"
+		 "PRAGMA journal_size_limit = %d;",
+		 LOG_PAGES, LOG_BYTES);
+	return database_do(database, sql);
+}
+
+/* Whose file it is: 0 when it is ours or, for a writer, has nothing in it yet. */
+static int recognise(struct database *database, const struct database_plan *plan, int64_t *version)
+{
+	int64_t application, tables;
+	int err = database_number(database, "PRAGMA user_version", version);
+
+	if (err == 0)
+		err = database_number(database, "PRAGMA application_id", &application);
+	if (err == 0)
+		err = database_number(database, "SELECT count(*) FROM sqlite_schema", &tables);
+	if (err != 0)
+		return err;
+	if ((uint32_t)application == plan->application)
+		return 0;
+	if (application != 0 || tables != 0)
+		return database_say(database, ERR_PROTOCOL, "it is another program's database");
+	/* Its writer is just making it. */
+	return plan->read_only ? database_say(database, ERR_NO_FILE, "nothing is in it yet") : 0;
+}
+
+/* A log needs memory that processes share: not every filesystem has it. */
+static int turn_log_on(struct database *database)
+{
+	struct sqlite3_stmt *statement = NULL;
+	int err = database_prepare(database, &statement, "PRAGMA journal_mode = WAL");
+	const char *mode;
+	int status;
+
+	if (err != 0)
+		return err;
+	status = sqlite3_step(statement);
+	mode = status == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
+	if (mode == NULL)
+		err = database_err(database, status);
+	else if (strcmp(mode, "wal") != 0)
+		err = database_say(database, ERR_SYSTEM,
+				   "its filesystem cannot have a write-ahead log");
+	sqlite3_finalize(statement);
+	return err;
+}
+
+static int take_step(struct database *database, const struct database_plan *plan, int64_t version)
+{
+	char sql[SQL_BYTES];
+	int err = database_do(database, "BEGIN IMMEDIATE");
+
+	if (err != 0)
+		return err;
+	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
+		 (int)plan->application, (long long)version + 1);
+	err = database_do(database, plan->steps[version]);
+	if (err == 0)
+		err = database_do(database, sql);
+	if (err != 0) /* whose words are kept */
+		sqlite3_exec(database->sqlite, "ROLLBACK", NULL, NULL, NULL);
+	return err;
+}
+
+static int bring_up_to_date(struct database *database, const struct database_plan *plan)
+{
+	int64_t version, newest = 0;
+	int err = recognise(database, plan, &version);
+
+	while (plan->steps[newest] != NULL)
+		newest++;
+	if (err != 0)
+		return err;
+	if (version > newest || version < 0)
+		return database_say(database, ERR_SYNTAX, "it is of a later version");
+	if (plan->read_only)
+		return version == newest
+			       ? 0
+			       : database_say(database, ERR_SYNTAX, "it is of an earlier version");
+	if (plan->shrinks && version == 0) /* no table yet: else it would say nothing */
+		err = database_do(database, "PRAGMA auto_vacuum = INCREMENTAL");
+	if (err == 0)
+		err = turn_log_on(database);
+	for (; err == 0 && version < newest; version++)
+		err = take_step(database, plan, version);
+	return err;
+}
+
+int database_open(struct database *database, const struct database_plan *plan)
+{
+	int err;
+
+	*database = (struct database){0};
+	err = open_handle(database, plan);
+	if (err == 0)
+		err = set_up(database, plan);
+	if (err == 0)
+		err = bring_up_to_date(database, plan);
+	if (err != 0)
+		database_close(database);
+	return err;
+}
+
+void database_close(struct database *database)
+{
+	sqlite3_close_v2(database->sqlite);
+	database->sqlite = NULL;
+}
+
+int database_lock(const char *path, int *fd)
+{
+	char lock[PATH_MAX];
+	int err;
+
+	*fd = -1;
+	if (snprintf(lock, sizeof(lock), "%s.lock", path) >= (int)sizeof(lock))
+		return ERR_TOO_LONG;
+	*fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*fd < 0)
+		return err_from_errno(errno);
+	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	err = errno == EWOULDBLOCK ? ERR_IN_USE : err_from_errno(errno);
+	close(*fd);
+	*fd = -1;
+	return err;
+}
+
+int database_set_aside(const char *path)
+{
+	/* The file first: a log without its file is thrown away, not the other way round. */
+	static const char *const parts[] = {"", "-wal", "-shm"};
+	char from[PATH_MAX], to[PATH_MAX];
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (snprintf(from, sizeof(from), "%s%s", path, parts[i]) >= (int)sizeof(from) ||
+		    snprintf(to, sizeof(to), "%s.damaged%s", path, parts[i]) >= (int)sizeof(to))
+			return ERR_TOO_LONG;
+		if (rename(from, to) == 0)
+			continue;
+		if (errno != ENOENT)
+			return err_from_errno(errno);
+		if (unlink(to) < 0 && errno != ENOENT) /* an earlier one's */
+			return err_from_errno(errno);
+	}
+	return 0;
+}

@@ -1,0 +1,137 @@
+/* The journal's retention, and what it tells of itself. The oldest rows go, up to some thousands a
+ * step, so that whoever commits never waits for long. Its size is that of the pages in use: those
+ * that rows left free are used again, and when they are many given back to the filesystem. */
+#include "store/journal_parts.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+
+enum { SHRINK_SHARE = 4, SHRINK_PAGES = 1024 };
+
+static int number_of(struct journal *journal, enum journal_statement which, int64_t *number)
+{
+	int found = journal_step(journal, which);
+
+	*number = found > 0 ? journal_column_number(journal, which, 0) : 0;
+	journal_done(journal, which);
+	return found < 0 ? found : 0;
+}
+
+static int count_pages(struct journal *journal, int64_t *used, int64_t *unused)
+{
+	int64_t pages = 0;
+	int err = number_of(journal, JOURNAL_PAGES, &pages);
+
+	if (err == 0)
+		err = number_of(journal, JOURNAL_PAGES_FREE, unused);
+	*used = pages - *unused;
+	return err;
+}
+
+static int used_bytes(struct journal *journal, uint64_t *bytes)
+{
+	int64_t used = 0, unused = 0, page_bytes = 0;
+	int err = count_pages(journal, &used, &unused);
+
+	if (err == 0)
+		err = database_number(&journal->database, "PRAGMA page_size", &page_bytes);
+	*bytes = (uint64_t)(used * page_bytes);
+	return err;
+}
+
+/* The newest row that may go in this step; 0: none. */
+static int64_t row_to_prune(struct journal *journal, int64_t now_us, unsigned rows, int64_t *oldest)
+{
+	const struct journal_settings *settings = &journal->settings;
+	int64_t last = 0, committed_us = 0;
+	uint64_t bytes = 0;
+	bool due;
+	int err = number_of(journal, JOURNAL_EVENT_OLDEST, oldest);
+
+	if (err != 0 || *oldest == 0)
+		return err;
+	journal_bind_number(journal, JOURNAL_SPAN_OLDEST, 1, (uint64_t)*oldest);
+	err = journal_step(journal, JOURNAL_SPAN_OLDEST);
+	if (err > 0) {
+		last = journal_column_number(journal, JOURNAL_SPAN_OLDEST, 0);
+		committed_us = journal_column_number(journal, JOURNAL_SPAN_OLDEST, 1);
+	}
+	journal_done(journal, JOURNAL_SPAN_OLDEST);
+	if (err >= 0 && settings->keep_bytes != 0)
+		err = used_bytes(journal, &bytes);
+	if (err < 0)
+		return err;
+	due = settings->keep_ms != 0 && committed_us < now_us - (int64_t)settings->keep_ms * 1000;
+	if (!due && bytes <= settings->keep_bytes)
+		return 0;
+	return *oldest + rows - 1 < last ? *oldest + rows - 1 : last;
+}
+
+/* Gives pages back to the filesystem when a good part of them is free; new rows use the others. */
+static int shrink(struct journal *journal)
+{
+	int64_t used = 0, unused = 0;
+	char sql[64];
+	int err = count_pages(journal, &used, &unused);
+
+	if (err != 0 || unused < SHRINK_PAGES || unused < used / SHRINK_SHARE)
+		return err;
+	snprintf(sql, sizeof(sql), "PRAGMA incremental_vacuum(%d)", SHRINK_PAGES);
+	return database_do(&journal->database, sql);
+}
+
+static int64_t prune(struct journal *journal, int64_t now_us, unsigned rows)
+{
+	int64_t oldest = 0;
+	int64_t upto = row_to_prune(journal, now_us, rows, &oldest);
+	int err;
+
+	if (upto <= 0)
+		return upto;
+	journal_bind_number(journal, JOURNAL_EVENT_REMOVE, 1, (uint64_t)upto);
+	err = journal_run(journal, JOURNAL_EVENT_REMOVE);
+	journal_bind_number(journal, JOURNAL_SPAN_REMOVE, 1, (uint64_t)upto);
+	if (err == 0)
+		err = journal_run(journal, JOURNAL_SPAN_REMOVE);
+	return err == 0 ? upto - oldest + 1 : err;
+}
+
+int64_t journal_prune(struct journal *journal, int64_t now_us, unsigned rows)
+{
+	int64_t pruned;
+	int err;
+
+	if (journal->begun)
+		return ERR_IN_USE;
+	pruned = journal_begin(journal);
+	if (pruned == 0)
+		pruned = prune(journal, now_us, rows);
+	err = pruned < 0 ? (int)pruned : shrink(journal);
+	if (err == 0)
+		err = journal_commit(journal);
+	if (err == 0)
+		return pruned;
+	journal_rollback(journal);
+	return err;
+}
+
+int journal_state(struct journal *journal, struct journal_state *state)
+{
+	int64_t clients = 0, oldest = 0;
+	int found = journal_step(journal, JOURNAL_EVENT_OLDEST), err;
+
+	*state = (struct journal_state){.newest = journal->now.next - 1};
+	if (found > 0) {
+		oldest = journal_column_number(journal, JOURNAL_EVENT_OLDEST, 0);
+		state->oldest_us = journal_column_number(journal, JOURNAL_EVENT_OLDEST, 1);
+	}
+	journal_done(journal, JOURNAL_EVENT_OLDEST);
+	err = found < 0 ? found : used_bytes(journal, &state->bytes);
+	if (err == 0)
+		err = database_number(&journal->database,
+				      "SELECT coalesce(max(number), 0) FROM client", &clients);
+	state->clients = (uint32_t)clients;
+	state->oldest = (uint64_t)oldest;
+	state->rows = oldest != 0 ? state->newest - state->oldest + 1 : 0;
+	return err;
+}

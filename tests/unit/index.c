@@ -1,0 +1,508 @@
+/* The index and the spool: what a settler asks of them, against a model; transactions; numbers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "store/index.h"
+#include "store/pack.h"
+#include "storing.h"
+
+enum { MODEL = 400, DIRECTORIES = 5, NAMES = 12, INODES = 40, STEPS = 6000 };
+
+static const struct settle_index *const on = &index_of_tree;
+static struct index *ix;
+static struct index_of of;
+static struct index_found found;
+static char why[256];
+
+static void open_it(const char *name)
+{
+	assert_int_equal(index_open(&ix, storing_path(name), &found, why), 0);
+	of.index = ix;
+}
+
+static void open_new(const char *name)
+{
+	bool known;
+
+	open_it(name);
+	assert_true(found.anew);
+	assert_false(found.damaged);
+	assert_int_equal(index_tree(ix, BYTES_LITERAL("/srv/tree"), &of.tree, &known), 0);
+	assert_false(known);
+	assert_int_equal(of.tree, 1);
+}
+
+static uint64_t commit(void)
+{
+	uint64_t newest = 0;
+
+	assert_int_equal(index_commit(ix, &newest), 0);
+	assert_int_equal(index_uncommitted(ix), 0);
+	return newest;
+}
+
+static struct settle_node node_of(uint64_t inode)
+{
+	return (struct settle_node){.inode = inode,
+				    .born_ns = (int64_t)inode * 1000003,
+				    .kind = CHANGE_FILE,
+				    .mode = 0644,
+				    .links = 1,
+				    .size = inode * 7,
+				    .mtime_ns = 1767225600000000123,
+				    .ctime_ns = 1767225600000000000 + (int64_t)inode};
+}
+
+static void put(uint64_t directory, const char *name, uint64_t inode)
+{
+	struct settle_node node = node_of(inode);
+
+	assert_int_equal(on->put(&of, directory, bytes_of_string(name), &node), 0);
+}
+
+static int find(uint64_t directory, const char *name, struct settle_node *node)
+{
+	return on->find(&of, directory, bytes_of_string(name), node);
+}
+
+static uint64_t append(uint64_t n)
+{
+	uint8_t record[CHANGE_RECORD_BYTES];
+	uint64_t seq = 0;
+
+	assert_int_equal(index_append(ix, bytes_of(record, storing_record(record, n)), &seq), 0);
+	return seq;
+}
+
+static void assert_same(const struct settle_node *a, const struct settle_node *b)
+{
+	assert_int_equal(a->inode, b->inode);
+	assert_int_equal(a->born_ns, b->born_ns);
+	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->foreign, b->foreign);
+	assert_int_equal(a->mode, b->mode);
+	assert_int_equal(a->links, b->links);
+	assert_int_equal(a->size, b->size);
+	assert_int_equal(a->mtime_ns, b->mtime_ns);
+	assert_int_equal(a->ctime_ns, b->ctime_ns);
+}
+
+static void test_nodes(void **state)
+{
+	static const struct settle_node nodes[] = {
+		{0},
+		{.inode = 1, .kind = CHANGE_DIRECTORY, .foreign = true, .mode = 07777},
+		{.inode = UINT64_MAX,
+		 .born_ns = INT64_MIN,
+		 .kind = CHANGE_OTHER,
+		 .mode = 0177,
+		 .links = UINT32_MAX,
+		 .size = UINT64_MAX,
+		 .mtime_ns = INT64_MAX,
+		 .ctime_ns = INT64_MIN},
+		{.inode = 128, .kind = CHANGE_LINK, .mtime_ns = -1, .ctime_ns = 1, .size = 127},
+	};
+	char longest[CHANGE_NAME_BYTES + 1];
+	struct settle_node node;
+	struct settle_place place;
+
+	memset(longest, 0xff, sizeof(longest) - 1);
+	longest[CHANGE_NAME_BYTES] = '\0';
+	open_new("nodes");
+	for (unsigned i = 0; i < 4; i++) {
+		uint64_t directory = i == 2 ? UINT64_MAX : i;
+		const char *name = i == 0 ? "" : i == 2 ? longest : "\n'\xc3";
+
+		assert_int_equal(on->put(&of, directory, bytes_of_string(name), &nodes[i]), 0);
+		assert_int_equal(find(directory, name, &node), 1);
+		assert_same(&node, &nodes[i]);
+		assert_int_equal(on->find_inode(&of, nodes[i].inode, 0, &place, &node), 1);
+		assert_same(&node, &nodes[i]);
+		assert_int_equal(place.directory, directory);
+		assert_int_equal(place.len, strlen(name));
+		assert_string_equal(place.name, name);
+	}
+	assert_int_equal(on->next(&of, UINT64_MAX, (struct bytes){0}, &place, &node), 1);
+	assert_string_equal(place.name, longest);
+	assert_int_equal(on->next(&of, UINT64_MAX, bytes_of_string(longest), &place, &node), 0);
+	assert_int_equal(on->count(&of, UINT64_MAX), 1);
+	index_close(ix);
+}
+
+/* The model: entries in no order. */
+static struct model_entry {
+	uint64_t directory;
+	char name[8];
+	struct settle_node node;
+} model[MODEL], saved[MODEL];
+static unsigned entries, saved_entries;
+
+static struct model_entry *model_find(uint64_t directory, const char *name)
+{
+	for (unsigned i = 0; i < entries; i++)
+		if (model[i].directory == directory && strcmp(model[i].name, name) == 0)
+			return &model[i];
+	return NULL;
+}
+
+static void model_put(uint64_t directory, const char *name, uint64_t inode)
+{
+	struct model_entry *entry = model_find(directory, name);
+
+	if (entry == NULL)
+		entry = &model[entries++];
+	entry->directory = directory;
+	strcpy(entry->name, name);
+	entry->node = node_of(inode);
+}
+
+static void model_remove(uint64_t directory, const char *name)
+{
+	struct model_entry *entry = model_find(directory, name);
+
+	if (entry != NULL)
+		*entry = model[--entries];
+}
+
+static void compare_directory(uint64_t directory)
+{
+	struct settle_place place = {0};
+	struct settle_node node;
+	unsigned count = 0;
+	char before[8] = "";
+
+	while (on->next(&of, directory, bytes_of(place.name, place.len), &place, &node) == 1) {
+		const struct model_entry *entry = model_find(directory, place.name);
+
+		assert_non_null(entry);
+		assert_same(&node, &entry->node);
+		assert_true(strcmp(before, place.name) < 0);
+		strcpy(before, place.name);
+		count++;
+	}
+	assert_int_equal(on->count(&of, directory), count);
+	for (unsigned i = 0; i < entries; i++)
+		count -= model[i].directory == directory;
+	assert_int_equal(count, 0);
+}
+
+static void compare_inode(uint64_t inode)
+{
+	struct settle_place place;
+	struct settle_node node;
+	unsigned nth = 0, places = 0;
+
+	while (on->find_inode(&of, inode, nth, &place, &node) == 1) {
+		const struct model_entry *entry = model_find(place.directory, place.name);
+
+		assert_non_null(entry);
+		assert_int_equal(entry->node.inode, inode);
+		assert_int_equal(node.inode, inode);
+		nth++;
+	}
+	for (unsigned i = 0; i < entries; i++)
+		places += model[i].node.inode == inode;
+	assert_int_equal(nth, places);
+}
+
+static void compare(void)
+{
+	for (uint64_t directory = 1; directory <= DIRECTORIES; directory++)
+		compare_directory(directory);
+	for (uint64_t inode = 1; inode <= INODES; inode++)
+		compare_inode(inode);
+	assert_int_equal(index_state(ix).entries, entries);
+}
+
+static void step(uint64_t *seed)
+{
+	uint64_t directory = 1 + storing_random(seed, DIRECTORIES);
+	char name[8];
+
+	snprintf(name, sizeof(name), "n%u", (unsigned)storing_random(seed, NAMES));
+	switch (storing_random(seed, 40)) {
+	case 0:
+		commit();
+		memcpy(saved, model, sizeof(model));
+		saved_entries = entries;
+		break;
+	case 1:
+		assert_int_equal(index_rollback(ix), 0);
+		memcpy(model, saved, sizeof(model));
+		entries = saved_entries;
+		break;
+	case 2:
+		compare();
+		break;
+	default:
+		if (storing_random(seed, 3) == 0) {
+			assert_int_equal(on->remove(&of, directory, bytes_of_string(name)), 0);
+			model_remove(directory, name);
+		} else {
+			uint64_t inode = 1 + storing_random(seed, INODES);
+
+			put(directory, name, inode);
+			model_put(directory, name, inode);
+		}
+	}
+}
+
+static void test_model(void **state)
+{
+	uint64_t seed = storing_seed();
+
+	print_message("seed %llu\n", (unsigned long long)seed);
+	open_new("model");
+	commit();
+	for (unsigned i = 0; i < STEPS; i++)
+		step(&seed);
+	commit();
+	index_close(ix);
+	open_it("model");
+	compare();
+	index_close(ix);
+}
+
+static void test_trees_apart(void **state)
+{
+	struct index_of other = {0};
+	struct settle_node node = node_of(5), got;
+	struct settle_place place;
+	bool known;
+
+	open_new("trees");
+	put(1, "a", 5);
+	other.index = ix;
+	assert_int_equal(index_tree(ix, BYTES_LITERAL(""), &other.tree, &known), 0);
+	assert_int_equal(other.tree, 2);
+	assert_int_equal(on->find(&other, 1, BYTES_LITERAL("a"), &got), 0);
+	assert_int_equal(on->find_inode(&other, 5, 0, &place, &got), 0);
+	assert_int_equal(on->put(&other, 1, BYTES_LITERAL("b"), &node), 0);
+	assert_int_equal(on->count(&other, 1), 1);
+	assert_int_equal(index_clear(ix, 1), 0);
+	assert_int_equal(index_state(ix).entries, 1);
+	assert_int_equal(find(1, "a", &got), 0);
+	assert_int_equal(on->find_inode(&other, 5, 0, &place, &got), 1);
+	commit();
+	index_close(ix);
+	open_it("trees");
+	assert_int_equal(index_tree(ix, BYTES_LITERAL(""), &other.tree, &known), 0);
+	assert_true(known);
+	assert_int_equal(other.tree, 2);
+	assert_int_equal(index_state(ix).entries, 1);
+	index_close(ix);
+}
+
+static void test_one_holder(void **state)
+{
+	struct index *second;
+
+	open_new("holder");
+	assert_int_equal(index_open(&second, storing_path("holder"), &found, why), ERR_IN_USE);
+	assert_null(second);
+	index_close(ix);
+	open_it("holder");
+	index_close(ix);
+}
+
+static void test_instance(void **state)
+{
+	uint8_t first[INDEX_INSTANCE_BYTES];
+
+	open_new("instance");
+	memcpy(first, index_instance(ix), sizeof(first));
+	index_close(ix);
+	open_it("instance");
+	assert_false(found.anew);
+	assert_memory_equal(first, index_instance(ix), sizeof(first));
+	index_close(ix);
+	open_new("another");
+	assert_memory_not_equal(first, index_instance(ix), sizeof(first));
+	index_close(ix);
+}
+
+/* Reads all of the spool after `after`, checks each record; returns how many there are. */
+static uint64_t read_spool(const char *name, uint64_t after)
+{
+	static uint8_t raw[INDEX_BLOCK_BYTES];
+	uint8_t record[CHANGE_RECORD_BYTES];
+	struct unpacker *unpacker;
+	struct spool *spool;
+	struct spool_block block;
+	uint64_t count = 0;
+	int got;
+
+	assert_int_equal(unpacker_create(&unpacker), 0);
+	assert_int_equal(spool_open(&spool, storing_path(name)), 0);
+	while ((got = spool_read(spool, after, &block)) == 1) {
+		struct bytes rest = block.body;
+
+		assert_true(block.first <= after + 1);
+		if (block.packed) {
+			assert_int_equal(unpack(unpacker, block.body, raw, block.raw_bytes), 0);
+			rest = bytes_of(raw, block.raw_bytes);
+		}
+		for (uint64_t seq = block.first; seq <= block.last; seq++) {
+			size_t len = storing_record(record, seq);
+
+			assert_true(rest.len >= len);
+			assert_memory_equal(rest.data, record, len);
+			rest = bytes_after(rest, len);
+		}
+		assert_int_equal(rest.len, 0);
+		count += block.last - after;
+		after = block.last;
+	}
+	assert_int_equal(got, 0);
+	spool_close(spool);
+	unpacker_destroy(unpacker);
+	return count;
+}
+
+static void test_spool(void **state)
+{
+	open_new("spool");
+	assert_int_equal(commit(), 0);
+	for (uint64_t n = 1; n <= 3000; n++)
+		assert_int_equal(append(n), n);
+	assert_int_equal(read_spool("spool", 0), 0); /* nothing is committed */
+	assert_int_equal(index_rollback(ix), 0);
+	for (uint64_t n = 1; n <= 10000; n++) {
+		assert_int_equal(append(n), n); /* given again */
+		if (n == 3 || n == 4)
+			assert_int_equal(commit(), n);
+	}
+	assert_int_equal(commit(), 10000);
+	assert_int_equal(read_spool("spool", 0), 10000);
+	assert_int_equal(read_spool("spool", 3), 9997);
+	assert_int_equal(read_spool("spool", 9999), 1);
+	assert_int_equal(read_spool("spool", 10000), 0);
+	assert_int_equal(index_state(ix).spool_records, 10000);
+	index_close(ix);
+	open_it("spool");
+	assert_int_equal(index_state(ix).newest, 10000);
+	assert_int_equal(append(10001), 10001);
+	index_close(ix);
+}
+
+static void test_acknowledge(void **state)
+{
+	uint64_t full;
+
+	open_new("acknowledge");
+	for (uint64_t n = 1; n <= 9000; n++) {
+		append(n);
+		if (n % 3000 == 0)
+			commit();
+	}
+	full = index_state(ix).spool_bytes;
+	assert_int_equal(index_acknowledge(ix, 9001), ERR_PROTOCOL);
+	assert_int_equal(index_acknowledge(ix, 4000), 0);
+	assert_int_equal(index_acknowledge(ix, 3999), 0);
+	assert_true(index_uncommitted(ix) > 0);
+	commit();
+	assert_int_equal(index_state(ix).acknowledged, 4000);
+	assert_int_equal(index_state(ix).spool_records, 5000);
+	assert_in_range(index_state(ix).spool_bytes, 1, full * 3 / 4);
+	/* What is acknowledged of a block stays with the rest of it. */
+	assert_int_equal(read_spool("acknowledge", 4000), 5000);
+	assert_int_equal(index_acknowledge(ix, 9000), 0);
+	commit();
+	assert_int_equal(index_state(ix).spool_bytes, 0);
+	assert_int_equal(read_spool("acknowledge", 4000), 0);
+	index_close(ix);
+	open_it("acknowledge");
+	assert_int_equal(index_state(ix).acknowledged, 9000);
+	assert_int_equal(index_state(ix).spool_bytes, 0);
+	index_close(ix);
+}
+
+static void test_resume(void **state)
+{
+	open_new("resume");
+	for (uint64_t n = 1; n <= 100; n++)
+		append(n);
+	commit();
+	assert_int_equal(index_resume(ix, 40, &found), 0);
+	assert_false(found.behind);
+	assert_int_equal(index_state(ix).acknowledged, 40);
+	/* It lost its own. */
+	assert_int_equal(index_resume(ix, 39, &found), 0);
+	assert_true(found.behind);
+	assert_int_equal(append(101), 101);
+	assert_int_equal(commit(), 101);
+	assert_int_equal(index_state(ix).acknowledged, 100);
+	assert_int_equal(read_spool("resume", 100), 1);
+	/* We lost ours. */
+	assert_int_equal(index_resume(ix, 5000, &found), 0);
+	assert_true(found.behind);
+	assert_int_equal(append(5001), 5001);
+	assert_int_equal(commit(), 5001);
+	assert_int_equal(read_spool("resume", 5000), 1);
+	assert_int_equal(index_resume(ix, UINT64_MAX, &found), ERR_PROTOCOL);
+	index_close(ix);
+}
+
+/* A spool that fills and empties again and again: 80 MiB go through it, 2 at a time. */
+static void test_size(void **state)
+{
+	static uint8_t noise[200 * 1024];
+	uint64_t seed = 1, seq = 0;
+
+	open_new("size");
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)storing_random(&seed, 256);
+	for (unsigned round = 0; round < 40; round++) {
+		for (unsigned i = 0; i < 11; i++)
+			assert_int_equal(index_append(ix, bytes_of(noise, sizeof(noise)), &seq), 0);
+		commit();
+		assert_in_range(index_state(ix).spool_bytes, 2 << 20, 3 << 20);
+		assert_int_equal(index_acknowledge(ix, seq), 0);
+		commit();
+	}
+	assert_in_range(storing_size(storing_path("size-wal")), 1, 33 << 20);
+	index_close(ix);
+	assert_in_range(storing_size(storing_path("size")), 1, 4 << 20);
+}
+
+static void test_too_much(void **state)
+{
+	struct settle_node node = node_of(1);
+	uint8_t record[CHANGE_RECORD_BYTES];
+	uint64_t seq;
+	char name[16];
+	int err = 0;
+
+	open_new("much");
+	for (unsigned i = 0; err == 0 && i < 1000000; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		err = on->put(&of, 1, bytes_of_string(name), &node);
+	}
+	assert_int_equal(err, ERR_FULL);
+	assert_int_equal(index_append(ix, bytes_of(record, storing_record(record, 1)), &seq),
+			 ERR_FULL);
+	assert_true(index_uncommitted(ix) > 16 << 20);
+	commit();
+	assert_int_equal(on->put(&of, 1, bytes_of_string(name), &node), 0);
+	assert_int_equal(append(1), 1);
+	index_close(ix);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nodes),       cmocka_unit_test(test_model),
+		cmocka_unit_test(test_trees_apart), cmocka_unit_test(test_one_holder),
+		cmocka_unit_test(test_instance),    cmocka_unit_test(test_spool),
+		cmocka_unit_test(test_acknowledge), cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_size),        cmocka_unit_test(test_too_much),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
