@@ -200,10 +200,26 @@ class Reader:
                 self.levels[t].update(low(LEVEL.findall(" ".join(arguments))))
 
 
+def changes():
+    """The events that are changes of a watched tree, {type: ()}, and the fields that
+    src/proto/change_show.c puts into them, which makes its JSON by itself."""
+    names = (ROOT / "src/proto/change.c").read_text(encoding="utf-8")
+    types = {f"watch.{name}" for name in re.findall(r'\[CHANGE_\w+\] = "(\w+)"',
+                                                    names.split("type_names[")[1].split("};")[0])}
+    path = ROOT / "src/proto/change_show.c"
+    text = path.read_text(encoding="utf-8")
+    kinds = {"put_string": "text", "put_digest": "text", "put_time": "text",
+             "put_number": "integer", "put_flag": "boolean"}
+    found = re.findall(r'\b(put_\w+)\(t, "(\w+)", ', text)
+    return types, {(path, "change_put_json", name, kinds[call]): types for call, name in found
+                   if name not in common()}
+
+
 def low(words):
     return {word.lower() for word in words}
 
 
 def code():
     reader = Reader()
-    return Code(reader.sets, reader.levels)
+    types, sets = changes()
+    return Code({**reader.sets, **sets}, {**reader.levels, **{name: set() for name in types}})

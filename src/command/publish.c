@@ -47,18 +47,23 @@ static int publish_connect(const char *path)
 	return fd;
 }
 
-/* The daemon of whoever runs the command, else the system's. */
-static void publish_open(int64_t now_us)
+int publish_dial(void)
 {
 	char path[PLACE_BYTES];
 	struct text t = TEXT_OVER(path);
+	int fd = place_control(&t) == 0 ? publish_connect(path) : -1;
 
+	if (fd < 0 && !getenv("XDG_STATE_HOME"))
+		fd = publish_connect("/run/prise/ctl");
+	return fd;
+}
+
+static void publish_open(int64_t now_us)
+{
 	if (publisher.open || now_us < publisher.retry_us)
 		return;
 	publisher.retry_us = now_us + PUBLISH_RETRY_US;
-	publisher.fd = place_control(&t) == 0 ? publish_connect(path) : -1;
-	if (publisher.fd < 0 && !getenv("XDG_STATE_HOME"))
-		publisher.fd = publish_connect("/run/prise/ctl");
+	publisher.fd = publish_dial();
 	publisher.open = publisher.fd >= 0;
 	if (publisher.open && gethostname(publisher.host, sizeof publisher.host - 1) < 0)
 		publisher.host[0] = '\0';

@@ -10,4 +10,8 @@
 /* Nothing with --no-publish, or where no daemon listens. Any thread but one at a time. */
 void publish_event(const struct command_call *call, const struct event *event);
 
+/* A connection, not blocking, to the control socket of the daemon of whoever runs the command, else
+ * of the system's; -1: there is none. */
+int publish_dial(void);
+
 #endif

@@ -52,9 +52,8 @@ void api_answer(struct api *api, uint64_t to, unsigned status, const char *type,
 	api_answer_with(api, to, status, type, "", body);
 }
 
-/* {"error":"not_found","text":"..."}: what programs go by, and what people read. */
-static void api_refuse(struct api *api, uint64_t to, unsigned status, const char *error,
-		       const char *text, const char *more)
+void api_refuse(struct api *api, uint64_t to, unsigned status, const char *error, const char *text,
+		const char *more)
 {
 	char body[512];
 	struct text t = TEXT_OVER(body);
@@ -122,12 +121,12 @@ bool api_snapshot_came(struct api *api)
 	return !closed;
 }
 
-static void api_unknown(struct api *api, uint64_t to)
+void api_unknown(struct api *api, uint64_t to)
 {
 	api_refuse(api, to, 404, "not_found", "there is nothing of that name here", "");
 }
 
-static void api_failed(struct api *api, uint64_t to)
+void api_failed(struct api *api, uint64_t to)
 {
 	api_refuse(api, to, 503, "busy", "that cannot be told just now", "Retry-After: 1\r\n");
 }
@@ -269,6 +268,8 @@ enum api_path {
 	API_STATUS,
 	API_CONNECTIONS,
 	API_ROLE,
+	API_FILES,
+	API_CLIENTS,
 	API_LOG,
 	API_STREAM,
 	API_METRICS,
@@ -286,6 +287,8 @@ static const struct {
 	[API_STATUS] = {"/api/status", false, false},
 	[API_CONNECTIONS] = {"/api/connections", false, false},
 	[API_ROLE] = {"/api/role", false, false},
+	[API_FILES] = {"/api/files", false, false},
+	[API_CLIENTS] = {"/api/clients", false, false},
 	[API_LOG] = {"/api/log", false, false},
 	[API_STREAM] = {"/api/stream", false, false},
 	[API_METRICS] = {"/metrics", false, false},
@@ -315,6 +318,10 @@ static void api_serve(struct api *api, const struct api_request *request, enum a
 		break;
 	case API_ROLE:
 		api_show(api, request->from, SNAPSHOT_ROLE);
+		break;
+	case API_FILES:
+	case API_CLIENTS:
+		api_show_files(api, request->from, query, path == API_CLIENTS);
 		break;
 	case API_LOG:
 		api_show_log(api, request->from, query);
@@ -420,7 +427,7 @@ static void api_close(struct api *api)
 }
 
 int api_create(struct api_home **created, struct events *events, struct snapshot_list *snapshots,
-	       const char *config_dir)
+	       const char *config_dir, const char *state_dir)
 {
 	struct gate_limits limits = {.open = API_STREAMS, .per_source = API_STREAMS_PER_SOURCE};
 	struct api_home *home = calloc(1, sizeof *home);
@@ -441,6 +448,8 @@ int api_create(struct api_home **created, struct events *events, struct snapshot
 	err = gate_create(&home->streams, &limits);
 	if (!err)
 		err = guard_create(&home->guard, config_dir);
+	if (!err)
+		err = api_files_create(&home->files, state_dir);
 	if (err)
 		api_destroy(home);
 	else
@@ -452,6 +461,7 @@ void api_destroy(struct api_home *home)
 {
 	if (!home)
 		return;
+	api_files_destroy(home->files);
 	guard_destroy(home->guard);
 	if (home->streams)
 		gate_destroy(home->streams);

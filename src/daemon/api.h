@@ -14,9 +14,10 @@ enum { API_STREAMS = 512, API_STREAMS_PER_SOURCE = 128 };
 /* What all of its parts, one on each loop, have in common. */
 struct api_home;
 
-/* `config_dir` has the token. 0 or ERR_MEMORY. The three outlive it. */
+/* `config_dir` has the token, `state_dir` the store of changes. 0 or ERR_MEMORY. The first two
+ * outlive it. */
 int api_create(struct api_home **home, struct events *events, struct snapshot_list *snapshots,
-	       const char *config_dir);
+	       const char *config_dir, const char *state_dir);
 void api_destroy(struct api_home *home);
 
 /* For the services: valid until api_destroy. */

@@ -12,11 +12,14 @@
 
 enum { API_NOTE_STATUS, API_NOTE_ROLE };
 
+struct api_files;
+
 struct api_home {
 	struct service_api service;
 	struct events *events;
 	struct snapshot_list *snapshots;
 	struct guard *guard;
+	struct api_files *files;
 	struct gate *streams; /* in all, and per source */
 	_Atomic uint64_t missed;
 };
@@ -33,7 +36,7 @@ struct api {
 	struct loop *loop;
 	struct pump_common *pumps;
 	struct api_calls calls;
-	unsigned going; /* snapshots under way: its end waits for those */
+	unsigned going; /* snapshots and jobs under way: its end waits for those */
 	bool closed;
 
 	/* Streams. */
@@ -49,6 +52,20 @@ struct api {
 
 /* One answer, whole. `type` is its Content-Type, or NULL with no content. */
 void api_answer(struct api *api, uint64_t to, unsigned status, const char *type, struct bytes body);
+
+/* {"error":"not_found","text":"..."}: what programs go by, and what people read. `more` are header
+ * fields. */
+void api_refuse(struct api *api, uint64_t to, unsigned status, const char *error, const char *text,
+		const char *more);
+/* 404, and 503. */
+void api_unknown(struct api *api, uint64_t to);
+void api_failed(struct api *api, uint64_t to);
+
+/* GET /api/files, /api/clients (daemon/api_files.c), allowed already. */
+void api_show_files(struct api *api, uint64_t to, struct bytes query, bool clients);
+/* What all loops have of it. 0 or ERR_MEMORY; destroyed once no loop runs, in either case. */
+int api_files_create(struct api_files **files, const char *state_dir);
+void api_files_destroy(struct api_files *files);
 
 /* GET /api/stream, allowed already. */
 void api_stream_open(struct api *api, const struct api_request *request, struct bytes query);

@@ -27,6 +27,13 @@ static void daemon_event(void *owner, struct event *e)
 		events_publish(d->events, e);
 }
 
+static void daemon_line(void *owner, struct bytes json, bool log)
+{
+	struct daemon *d = owner;
+
+	events_post_line(d->events, json, log);
+}
+
 static void daemon_wire(void *owner, const char *service, const struct address *remote,
 			enum pump_direction direction, struct bytes b, uint64_t boot_ns)
 {
@@ -95,6 +102,7 @@ int daemon_open_service(struct daemon *d, struct configuration_service *configur
 		.state_dir = d->state_dir,
 		.api = api_service(d->api),
 		.calls = {.event = daemon_event,
+			  .event_line = daemon_line,
 			  .wire = d->plan->log.wire ? daemon_wire : NULL,
 			  .level = d->plan->level,
 			  .owner = d},

@@ -17,7 +17,7 @@ int daemon_open_face(struct daemon *d)
 	if (!err)
 		err = snapshot_create(&d->snapshots, d);
 	if (!err)
-		err = api_create(&d->api, d->events, d->snapshots, d->config_dir);
+		err = api_create(&d->api, d->events, d->snapshots, d->config_dir, d->state_dir);
 	if (!err)
 		d->control_err = control_open(&d->control, d->events, &d->control_pid);
 	return err;

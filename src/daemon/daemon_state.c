@@ -66,9 +66,14 @@ int daemon_say_record(const struct daemon *d, const struct service_row *row, int
 	} else if (err == ERR_SYNTAX) {
 		snprintf(trouble->message, sizeof trouble->message,
 			 _("the record of %s is damaged: %s/%s"), row->name, d->state_dir, record);
+		snprintf(trouble->advice, sizeof trouble->advice, "%s", _(row->keeper->mend));
+		return ERR_DISK;
+	} else if (err == ERR_RANGE) {
+		snprintf(trouble->message, sizeof trouble->message,
+			 _("the record of %s is of a later prise: %s/%s"), row->name, d->state_dir,
+			 record);
 		snprintf(trouble->advice, sizeof trouble->advice, "%s",
-			 _("the line `epoch=N lease=none` in it, N above every epoch given so far; "
-			   "without it only if no client remembers one"));
+			 _("that prise, or XDG_STATE_HOME=DIR before this one"));
 		return ERR_DISK;
 	} else {
 		snprintf(trouble->message, sizeof trouble->message,

@@ -198,6 +198,43 @@ void events_publish_line(struct events *events, struct bytes json)
 	log_line(events->log, json);
 }
 
+struct events_line {
+	struct loop_mail mail;
+	struct events *events;
+	bool log;
+	size_t len;
+	uint8_t json[];
+};
+
+static void events_hear_line(struct loop_mail *mail, struct loop *loop)
+{
+	struct events_line *line = (struct events_line *)mail;
+	struct bytes json = bytes_of(line->json, line->len);
+
+	events_tell_gap(line->events);
+	events_number(line->events, "debug", json);
+	if (line->log)
+		log_line(line->events->log, json);
+	free(line);
+}
+
+void events_post_line(struct events *events, struct bytes json, bool log)
+{
+	struct events_line *line = malloc(sizeof *line + json.len);
+
+	if (!line) {
+		atomic_fetch_add(&events->no_memory, 1);
+		return;
+	}
+	line->mail.run = events_hear_line;
+	line->events = events;
+	line->log = log;
+	line->len = json.len;
+	memcpy(line->json, json.data, json.len);
+	if (!loop_post(events->loop, &line->mail))
+		free(line);
+}
+
 int events_follow(struct events *events, struct loop *loop, void (*wake)(void *owner), void *owner,
 		  struct events_reader **reader)
 {

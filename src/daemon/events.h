@@ -44,6 +44,10 @@ void events_publish(struct events *events, const struct event *event);
  * (control_event_fault). In the thread of events. */
 void events_publish_line(struct events *events, struct bytes json);
 
+/* The same for one of the daemon's own that is JSON already (a change of a watched tree): of level
+ * debug, since there may be many, and in the log only if so wished. Copied. Any thread. */
+void events_post_line(struct events *events, struct bytes json, bool log);
+
 /* Who follows is woken in its own loop's thread after new events, and looks itself. */
 struct events_reader;
 int events_follow(struct events *events, struct loop *loop, void (*wake)(void *owner), void *owner,

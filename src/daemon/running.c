@@ -27,6 +27,13 @@ static void running_keeper_event(void *owner, struct event *e)
 	r->plan.calls.event(r->plan.calls.owner, e);
 }
 
+static void running_keeper_line(void *owner, struct bytes json, bool log)
+{
+	struct running *r = owner;
+
+	r->plan.calls.event_line(r->plan.calls.owner, json, log);
+}
+
 static void running_wire(void *owner, const struct address *remote, enum pump_direction direction,
 			 struct bytes b)
 {
@@ -274,6 +281,7 @@ static void running_fill_context(struct running *r, struct worker *worker,
 		.common = &r->configuration.common,
 		.settings = r->configuration.settings,
 		.event = running_keeper_event,
+		.event_line = running_keeper_line,
 		.owner = r,
 		.api = r->plan.api,
 	};

@@ -17,6 +17,8 @@ struct running;
 
 struct running_calls {
 	void (*event)(void *owner, struct event *event);
+	/* service_context.event_line */
+	void (*event_line)(void *owner, struct bytes json, bool log);
 	/* -v; NULL: not wanted. Any worker's thread. */
 	void (*wire)(void *owner, const char *service, const struct address *remote,
 		     enum pump_direction direction, struct bytes b, uint64_t boot_ns);

@@ -167,6 +167,13 @@ static void put_process(struct text *t, const struct daemon *d)
 		(uint64_t)(d->started_us / 1000000));
 }
 
+static bool counts_up(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 6 && strcmp(name + len - 6, "_total") == 0;
+}
+
 /* What keepers show in a few words is numbers by name: `{"epoch":3,"members":2}`. */
 static void put_keepers(struct text *t, const struct daemon *d)
 {
@@ -184,7 +191,8 @@ static void put_keepers(struct text *t, const struct daemon *d)
 				continue;
 			snprintf(name, sizeof name, "prise_%s_%.*s", service, (int)member.name.len,
 				 (const char *)member.name.data);
-			put_head(t, name, "gauge", "See the service's page.");
+			put_head(t, name, counts_up(name) ? "counter" : "gauge",
+				 "See the service's page.");
 			text_printf(t, "%s %.*s\n", name, (int)member.value.len,
 				    (const char *)member.value.data);
 		}

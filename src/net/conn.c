@@ -105,6 +105,8 @@ static bool conn_may_read(const struct conn *c)
 {
 	if (c->eof_seen || c->stalled || c->state == CONN_ENDING)
 		return false;
+	if (c->on_hold && c->state == CONN_OPEN)
+		return false;
 	return c->state == CONN_LINGERING || c->queue.bytes < c->pump->plan.limits.queue_bytes;
 }
 

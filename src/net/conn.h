@@ -38,6 +38,7 @@ struct conn {
 	bool stalled : 1;    /* `held` waits for room in the output, not for more input */
 	bool wants_room : 1; /* the machine has more to say */
 	bool opened : 1;     /* the machine is */
+	bool on_hold : 1;    /* its owner wants nothing more to be read (pump_hold) */
 	struct queue queue;
 	struct conn_held *held;  /* input that the machine did not take, or NULL */
 	struct conn_tls *tls;    /* NULL: plain */

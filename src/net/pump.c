@@ -257,6 +257,17 @@ void pump_end(struct pump *pump, uint64_t id, int why, bool at_once)
 	pump_deliver(pump->common);
 }
 
+void pump_hold(struct pump_common *common, uint64_t id, bool hold)
+{
+	struct conn *c = pump_find(common, id);
+
+	if (!c)
+		return;
+	c->on_hold = hold;
+	if (c->state == CONN_OPEN)
+		conn_set_interest(c);
+}
+
 bool pump_lingers(struct pump *pump, uint64_t id)
 {
 	const struct conn *c = pump_find(pump->common, id);

@@ -101,6 +101,10 @@ void pump_deliver(struct pump_common *common);
  * place when that is over. */
 void pump_end(struct pump *pump, uint64_t id, int why, bool at_once);
 
+/* Nothing more is read from a connection of this loop, until it may: for an owner that cannot take
+ * what its machine would tell. What was read already is fed. Valid inside every callback. */
+void pump_hold(struct pump_common *common, uint64_t id, bool hold);
+
 /* Whether its machine has ended and all it said is sent: only the peer's end is missing, for which
  * limits.linger_ms is the patience. */
 bool pump_lingers(struct pump *pump, uint64_t id);

@@ -17,6 +17,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#define N_(s) s
+
 enum { ROLE_MEMBERS_UNLIMITED = 1 << 20, ROLE_SHOWN = 1000 };
 
 struct role_keep {
@@ -295,4 +297,6 @@ const struct service_keeper role_keeper = {
 	.stop = role_stop,
 	.show = role_show,
 	.record = "role.epoch",
+	.mend = N_("the line `epoch=N lease=none` in it, N above every epoch given so far; without "
+		   "it only if no client remembers one"),
 };

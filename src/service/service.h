@@ -55,6 +55,9 @@ struct service_context {
 	const struct service_settings *common;
 	const void *settings; /* of the machine */
 	void (*event)(void *owner, struct event *event);
+	/* An event that is JSON already, on one line without LF: to whoever follows, and to the log
+	 * if so wished. */
+	void (*event_line)(void *owner, struct bytes json, bool log);
 	void *owner;
 	const struct service_api *api; /* who answers for the daemon (service/api.h), or NULL */
 };
@@ -93,8 +96,10 @@ struct service_keeper {
 	/* Its state as a JSON value, in a few words or whole (/api/NAME); NULL: it shows none. In
 	 * its home loop's thread. */
 	void (*show)(void *state, bool whole, struct text *json);
-	/* The file that it keeps in the state directory; NULL: it needs none. */
+	/* The file that it keeps in the state directory; NULL: it needs none. `start` fails with
+	 * ERR_SYNTAX when it is damaged, ERR_RANGE when it is a later prise's, ERR_IN_USE. */
 	const char *record;
+	const char *mend; /* what to do about a damaged one, N_() */
 	/* It may stand beside the one that replaces it while its last connections go on. */
 	bool plural;
 };

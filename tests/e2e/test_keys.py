@@ -18,6 +18,7 @@ def source_keys():
     for path, name in (("daemon/configuration.c", "configuration_options"),
                        ("proto/daytime.c", "daytime_options"), ("proto/sum.c", "sum_options"),
                        ("proto/guess.c", "guess_options"), ("proto/role_server.c", "role_options"),
+                       ("proto/collect.c", "collect_options"),
                        ("proto/http_server.c", "http_options")):
         text = table(path, name)
         keys |= set(re.findall(r'(?:\.name = |\{)"(\w+)"', text)) or \

@@ -450,6 +450,29 @@ static void test_silence_ends_at_the_limits(void **state)
 	end();
 }
 
+/* What comes meanwhile stays with the kernel, the peer's end too, and is read afterwards. */
+static void test_on_hold_nothing_is_read(void **state)
+{
+	uint8_t got[6];
+
+	begin(&echo, NULL);
+	say("abc");
+	hear(got, 3);
+	pump_hold(common, probe.id, true);
+	say("def");
+	turn_all();
+	assert_int_equal(probe.feeds, 1);
+	shutdown(peer, SHUT_WR);
+	turn_all();
+	assert_int_equal(closed, 0);
+	pump_hold(common, probe.id, false);
+	hear(got, 3);
+	assert_memory_equal(got, "def", 3);
+	turn_until(&closed, 1);
+	pump_hold(common, probe.id, true); /* of the gone: harmless */
+	end();
+}
+
 static bool busy_now;
 
 static bool is_busy(const void *m)
@@ -514,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_a_hub_answers_by_id),
 		cmocka_unit_test(test_a_message_to_the_gone_is_dropped),
 		cmocka_unit_test(test_silence_ends_at_the_limits),
+		cmocka_unit_test(test_on_hold_nothing_is_read),
 		cmocka_unit_test(test_a_drain_waits_for_the_unfinished),
 		cmocka_unit_test(test_a_drain_ends),
 		cmocka_unit_test(test_a_reset_is_told),

@@ -62,6 +62,19 @@ export function clock(ms) {
 
 export const clock_ms = (ms) => `${clock(ms)}.${String(Math.floor(ms) % 1000).padStart(3, '0')}`;
 
+/** The same of a moment that may be long ago: with its day unless that is today, with its year
+ * unless that is this one. */
+export function when(ms) {
+	const at = new Date(ms);
+	const now = new Date();
+	const day = `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+	if (at.toDateString() === now.toDateString())
+		return clock_ms(ms);
+	if (at.getFullYear() === now.getFullYear())
+		return `${day} ${clock(ms)}`;
+	return `${at.getFullYear()}-${day} ${clock(ms).slice(0, 5)}`;
+}
+
 // Control characters, and those that turn, join or hide text: a peer's name must not play tricks.
 const HIDDEN = new RegExp('[\\u0000-\\u001f\\u007f-\\u009f\\u061c\\u200b-\\u200f\\u2028-\\u202e' +
 	'\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb]', 'g');

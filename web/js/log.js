@@ -51,7 +51,7 @@ function fill(parts, event, index, element) {
 				h('span', { class: 'key' }, `${name}=`), value || '""')));
 }
 
-function details() {
+export function details() {
 	const title = h('h3');
 	const table = h('dl', { class: 'details-fields' });
 	const copy = h('button', { type: 'button', class: 'quiet' });

@@ -1,0 +1,238 @@
+/* The job of collect and what it comes to: committed and acknowledged, or refused by the disk and
+ * taken back. In the home loop. */
+#include "service/collect_parts.h"
+
+#include "base/err.h"
+
+/* How many changes may be told as events now. */
+static unsigned collect_allowance(struct collect_keep *keep)
+{
+	uint64_t now_ns = collect_now(keep)->boot_ns, each_ns = MOMENT_S / COLLECT_LINES_S;
+	uint64_t owed_ns = keep->lines_ns > now_ns ? keep->lines_ns - now_ns : 0;
+
+	return (unsigned)((COLLECT_LINES_BURST * each_ns - owed_ns) / each_ns);
+}
+
+static void collect_tell_disk(struct collect_keep *keep, int err)
+{
+	struct event e;
+
+	collect_event(keep, &e, err ? EVENT_ERROR : EVENT_NOTICE, "collect.disk");
+	event_bool(&e, "ok", !err);
+	if (err)
+		event_string(&e, "error", err_name(err));
+	event_string(&e, "path", keep->context->state_dir);
+	collect_publish(keep, &e);
+}
+
+static void collect_tell_lines(struct collect_keep *keep)
+{
+	const struct collect_settings *settings = keep->context->settings;
+	uint64_t now_ns = collect_now(keep)->boot_ns;
+	struct bytes rest = bytes_of(keep->job->lines, keep->job->lines_bytes);
+
+	if (keep->lines_ns < now_ns)
+		keep->lines_ns = now_ns;
+	while (rest.len) {
+		size_t len = bytes_find_byte(rest, '\n');
+
+		keep->context->event_line(keep->context->owner, bytes_first(rest, len),
+					  settings->log);
+		keep->lines_ns += MOMENT_S / COLLECT_LINES_S;
+		rest = bytes_after(rest, len < rest.len ? len + 1 : len);
+	}
+}
+
+void collect_tell_omitted(struct collect_keep *keep)
+{
+	uint64_t now_ns = collect_now(keep)->boot_ns;
+	struct event e;
+
+	if (keep->omitted == keep->omitted_told)
+		return;
+	if (collect_allowance(keep) < COLLECT_LINES_S &&
+	    now_ns - keep->omitted_ns < COLLECT_OMITTED_MS * MOMENT_MS)
+		return;
+	collect_event(keep, &e, EVENT_INFO, "collect.omitted");
+	event_uint(&e, "count", keep->omitted - keep->omitted_told);
+	keep->omitted_told = keep->omitted;
+	keep->omitted_ns = now_ns;
+	collect_publish(keep, &e);
+}
+
+static void collect_answer(struct collect_keep *keep, const struct collect_item *item,
+			   struct collect_client **due)
+{
+	struct collect_client *client = item->client;
+
+	if (item->failed) {
+		collect_refuse(keep, client,
+			       item->first > client->newest + 1 ? FEED_BAD_NUMBER : FEED_BAD_RECORD,
+			       client->bad);
+	} else if (item->kind == COLLECT_JOIN) {
+		client->joined = true;
+		client->newest = item->newest;
+		collect_tell(keep, client, FEED_JOINED, item->newest);
+		if (!client->gone)
+			collect_tell_client(keep, client, "collect.join");
+	} else if (item->kind == COLLECT_RECORDS) {
+		uint64_t last = item->first + item->count - 1;
+
+		if (item->count && last > client->newest)
+			client->newest = last;
+		if (client->due)
+			return;
+		client->due = true;
+		client->later = *due;
+		*due = client;
+	}
+}
+
+/* One acknowledgement for all that a client has had committed. */
+static void collect_acknowledge(struct collect_keep *keep, struct collect_client *due)
+{
+	for (; due; due = due->later) {
+		due->due = false;
+		collect_tell(keep, due, FEED_COMMITTED, due->newest);
+	}
+}
+
+void collect_each_item(struct collect_keep *keep, collect_each *each, void *argument)
+{
+	for (struct collect_chunk *chunk = keep->job->queue.first; chunk; chunk = chunk->next) {
+		struct collect_item *item;
+		size_t at = 0;
+
+		while ((item = collect_next(chunk, &at)))
+			each(keep, item, argument);
+	}
+}
+
+static void collect_item_done(struct collect_keep *keep, struct collect_item *item, void *due)
+{
+	collect_answer(keep, item, due);
+}
+
+static void collect_item_over(struct collect_keep *keep, struct collect_item *item, void *argument)
+{
+	item->client->items--;
+	collect_release(keep, item->client);
+}
+
+/* Framed clients are sent away, with what waits of them; what plain ones said is kept. */
+static void collect_item_back(struct collect_keep *keep, struct collect_item *item, void *kept)
+{
+	static const char reason[] = "the store takes nothing just now: come again later";
+	struct collect_queue *queue = kept;
+	struct collect_item *copy = NULL;
+
+	if (item->kind == COLLECT_PLAIN) {
+		copy = collect_put(queue, item->body_bytes);
+	} else {
+		item->client->bad = reason;
+		collect_refuse(keep, item->client, FEED_NO_STORE, reason);
+	}
+	if (copy) {
+		memcpy(copy, item, sizeof *item + item->body_bytes);
+		return;
+	}
+	collect_item_over(keep, item, NULL);
+}
+
+static void collect_committed(struct collect_keep *keep)
+{
+	struct collect_client *due = NULL;
+
+	if (keep->failing)
+		collect_tell_disk(keep, 0);
+	keep->failing = false;
+	keep->commits++;
+	keep->records += keep->job->records;
+	keep->omitted += keep->job->omitted;
+	keep->committed_us = collect_now(keep)->wall_us;
+	keep->pruning = true;
+	collect_each_item(keep, collect_item_done, &due);
+	collect_acknowledge(keep, due);
+	collect_each_item(keep, collect_item_over, NULL);
+	collect_clear(&keep->job->queue);
+	collect_tell_lines(keep);
+	collect_tell_omitted(keep);
+}
+
+static void collect_failed(struct collect_keep *keep, int err)
+{
+	struct collect_queue kept = {0};
+
+	if (!keep->failing)
+		collect_tell_disk(keep, err);
+	keep->failing = true;
+	keep->retry_ns = collect_now(keep)->boot_ns + COLLECT_RETRY_MS * MOMENT_MS;
+	collect_each_item(keep, collect_item_back, &kept);
+	collect_clear(&keep->job->queue);
+	collect_prepend(&keep->queue, kept);
+}
+
+/* More is pruned at once while there is more; then not before some seconds have gone by. */
+static void collect_pruned(struct collect_keep *keep)
+{
+	keep->pruning = keep->job->pruned > 0;
+	keep->prune_ns = keep->pruning ? 0
+				       : collect_now(keep)->boot_ns + COLLECT_PRUNE_MS * MOMENT_MS;
+}
+
+static void collect_submit(struct collect_keep *keep, enum collect_task task)
+{
+	struct collect_job *job = keep->job;
+	int err;
+
+	job->task = task;
+	job->now_us = collect_now(keep)->wall_us;
+	job->lines_most = collect_allowance(keep);
+	if (task == COLLECT_COMMIT)
+		job->queue = collect_cut(&keep->queue, COLLECT_CHUNKS_A_JOB);
+	/* From here on the job is the work thread's. */
+	err = work_submit(keep->context->work, collect_loop(keep), &job->job);
+	keep->at_work = !err;
+	if (err && task == COLLECT_COMMIT)
+		collect_failed(keep, err);
+}
+
+void collect_go_on(struct collect_keep *keep)
+{
+	uint64_t now_ns = collect_now(keep)->boot_ns;
+
+	if (keep->at_work || keep->stopped)
+		return;
+	if (keep->failing && now_ns < keep->retry_ns)
+		return;
+	/* Pruning takes turns with commits, however much of it there is. */
+	if (keep->pruning && now_ns >= keep->prune_ns &&
+	    (!keep->queue.first || keep->job->task != COLLECT_PRUNE))
+		collect_submit(keep, COLLECT_PRUNE);
+	else if (keep->queue.first)
+		collect_submit(keep, COLLECT_COMMIT);
+}
+
+void collect_done(struct work_job *work)
+{
+	struct collect_job *job = (struct collect_job *)work;
+	struct collect_keep *keep = job->keep;
+
+	if (keep->stopped) {
+		collect_free(keep);
+		return;
+	}
+	sem_wait(&job->ended); /* it has */
+	keep->at_work = false;
+	keep->state = job->state;
+	if (job->task == COLLECT_PRUNE)
+		collect_pruned(keep);
+	else if (job->err)
+		collect_failed(keep, job->err);
+	else
+		collect_committed(keep);
+	if (collect_waiting(keep) <= COLLECT_WAITING_BYTES / 2)
+		collect_hold(keep, false);
+	collect_go_on(keep);
+	pump_deliver(keep->context->pumps);
+}
