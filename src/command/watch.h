@@ -1,0 +1,91 @@
+/* What the parts of `prise watch` share: the command (watch.c), what it shows (watch_show.c), the
+ * conversation with the server (watch_send.c). The engine is watch_engine.h. */
+#ifndef COMMAND_WATCH_H
+#define COMMAND_WATCH_H
+
+#include "command/client.h"
+#include "command/say.h"
+#include "command/watch_engine.h"
+#include "proto/feed.h"
+
+#include <limits.h>
+
+enum { WATCH_HOST_BYTES = 256 };
+
+struct watch_options {
+	const char *to;
+	bool local, hash;
+	struct option_list include, exclude;
+	uint64_t settle_ms, poll_ms, spool_bytes;
+	int source; /* enum source_way */
+};
+
+/* Where the conversation with the server stands. */
+enum watch_server { WATCH_AWAY, WATCH_JOINING, WATCH_SENDING };
+
+struct watch_read; /* a block on its way from the disk */
+
+struct watch {
+	const struct command_call *call;
+	const struct watch_options *given;
+	struct loop *loop;
+	struct watch_engine *engine;
+	const char *root[WATCH_TREES_MOST];
+	unsigned roots;
+	struct ignore_pattern exclude[OPTION_LIST_MOST], include[OPTION_LIST_MOST];
+	unsigned excludes, includes;
+	char state[PATH_MAX];
+	char host[WATCH_HOST_BYTES];
+
+	/* The end. */
+	bool over;
+	int code, signal_number;
+
+	/* The server (--to). */
+	struct command_call to_call; /* with the address as its only word */
+	char *to_word[1];
+	struct client client;
+	struct feed_client_settings settings;
+	struct spool *spool;
+	enum watch_server server;
+	uint64_t newest, sent; /* numbers: committed here, handed to the machine */
+	unsigned wanted;       /* blocks that the machine has room for */
+	struct watch_read *reading;
+	bool retry_due;
+	struct wheel_timer retry;
+	int turned_away; /* the newest refusal, or 0 */
+
+	/* What is shown. */
+	struct wheel_timer tick;
+	bool terminal, shown;
+	uint64_t tick_changes; /* at the last tick */
+	uint64_t tick_ns;
+	int said_disk_err;
+	bool said_full;
+	bool said_gone[WATCH_TREES_MOST];
+	int said_unwatched[WATCH_TREES_MOST];
+	int32_t utc_offset_s;
+	char line[CHANGE_JSON_BYTES];
+};
+
+/* Ends the command's loop with this code; the first one counts. */
+void watch_end(struct watch *w, int code);
+
+/* watch_show.c. A change, on stdout, in the engine's thread. */
+void watch_show_change(void *owner, const struct change *change, uint64_t seq);
+/* In the same thread: what was shown is to be seen now. */
+void watch_show_rested(void *owner);
+/* How it is going, on stderr: twice a second on a terminal, else what is news. */
+void watch_show_begin(struct watch *w);
+void watch_show_end(struct watch *w);
+
+/* watch_send.c. Talks to the server until watch_end. Returns the exit code. */
+int watch_send(struct watch *w);
+/* As watch_engine_plan has them. */
+void watch_send_committed(void *owner, uint64_t newest);
+void watch_send_resumed(void *owner, uint64_t from);
+/* Says good-bye to the server, if it listens. */
+void watch_send_leave(struct watch *w);
+void watch_send_close(struct watch *w);
+
+#endif

@@ -1,0 +1,172 @@
+/* What `prise watch` shows: changes on stdout, and on stderr how it is going: on a terminal a line
+ * that is written over itself, elsewhere only what is news. */
+#include "command/watch.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { WATCH_TICK_MS = 500 };
+
+void watch_show_change(void *owner, const struct change *change, uint64_t seq)
+{
+	struct watch *w = owner;
+	struct text t = TEXT_OVER(w->line);
+
+	if (w->call->common.json)
+		change_put_json(&t, change, w->host, NULL, w->given->local ? 0 : seq);
+	else
+		change_put_line(&t, change, NULL, w->utc_offset_s);
+	fwrite(t.data, 1, t.len, stdout);
+}
+
+void watch_show_rested(void *owner)
+{
+	fflush(stdout);
+}
+
+static void put_trees(struct text *t, const struct watch *w, const struct watch_view *view)
+{
+	bool in_doubt = false;
+
+	if (w->roots == 1)
+		text_put_visible(t, bytes_of_string(w->root[0]), false);
+	else
+		text_printf(t, _("%u trees"), w->roots);
+	text_printf(t, " (%s", source_way_name(view->tree[0].way));
+	for (unsigned i = 0; i < w->roots; i++) {
+		in_doubt = in_doubt || view->tree[i].in_doubt;
+		if (i > 0 && view->tree[i].way != view->tree[i - 1].way)
+			text_printf(t, ", %s", source_way_name(view->tree[i].way));
+	}
+	text_put_string(t, in_doubt ? _(", looking at everything)") : ")");
+}
+
+static void put_server(struct text *t, const struct watch *w, const struct watch_view *view)
+{
+	if (w->given->local)
+		return;
+	text_printf(t, _(" · spool %" PRIu64), view->waiting);
+	if (view->full)
+		text_put_string(t, _(" (full)"));
+	text_printf(t, " · %s ", w->client.where);
+	if (w->server != WATCH_SENDING)
+		text_put_string(t, _("away"));
+	else if (view->waiting == 0)
+		text_put_string(t, _("has all"));
+	else
+		text_put_string(t, _("connected"));
+}
+
+static void show_line(struct watch *w, const struct watch_view *view, uint64_t now_ns)
+{
+	char line[512];
+	struct text t = TEXT_OVER(line);
+	double seconds = (double)(now_ns - w->tick_ns) / (double)MOMENT_S;
+
+	put_trees(&t, w, view);
+	text_printf(&t, _(" · %" PRIu64 " entries · %.0f changes/s"), view->entries,
+		    seconds > 0 ? (double)(view->changes - w->tick_changes) / seconds : 0.0);
+	put_server(&t, w, view);
+	fprintf(stderr, "\r\033[K%s", line);
+	fflush(stderr);
+	w->shown = true;
+}
+
+static void clear_line(struct watch *w)
+{
+	if (w->shown)
+		fputs("\r\033[K", stderr);
+	w->shown = false;
+}
+
+static void say_unwatched(const struct watch *w, unsigned i, const struct watch_tree_view *tree)
+{
+	if (tree->unwatched_err == ERR_FULL)
+		say_warning(
+			_("%s: the limit of watches is reached; what is beyond it is looked "
+			  "at from time to time. Try: sysctl fs.inotify.max_user_watches=1048576"),
+			w->root[i]);
+	else
+		say_warning(_("%s: some directories cannot be watched (%s)"), w->root[i],
+			    _(err_text(tree->unwatched_err)));
+}
+
+static void say_tree(struct watch *w, unsigned i, const struct watch_tree_view *tree)
+{
+	if (tree->gone && !w->said_gone[i])
+		say_warning(_("%s is gone: waiting for it to return"), w->root[i]);
+	else if (!tree->gone && w->said_gone[i])
+		say_note(_("%s has returned"), w->root[i]);
+	w->said_gone[i] = tree->gone;
+	if (tree->unwatched > 0 && w->said_unwatched[i] != tree->unwatched_err)
+		say_unwatched(w, i, tree);
+	w->said_unwatched[i] = tree->unwatched > 0 ? tree->unwatched_err : 0;
+}
+
+static void say_disk(struct watch *w, const struct watch_view *view)
+{
+	if (view->disk_err != 0 && view->disk_err != w->said_disk_err)
+		say_warning(_("%s: %s; changes are not lost: it is tried again, then everything is "
+			      "looked at"),
+			    w->state, _(err_text(view->disk_err)));
+	w->said_disk_err = view->disk_err;
+	if (view->full && !w->said_full)
+		say_warning(_("the spool is full: what changes from now on is found by a rescan"));
+	w->said_full = view->full;
+}
+
+/* What a person should know, once each time. */
+static void say_news(struct watch *w, const struct watch_view *view)
+{
+	bool news = view->disk_err != w->said_disk_err || view->full != w->said_full;
+
+	for (unsigned i = 0; i < w->roots; i++)
+		news = news || view->tree[i].gone != w->said_gone[i] ||
+		       (view->tree[i].unwatched > 0 &&
+			view->tree[i].unwatched_err != w->said_unwatched[i]);
+	if (!news)
+		return;
+	clear_line(w);
+	say_disk(w, view);
+	for (unsigned i = 0; i < w->roots; i++)
+		say_tree(w, i, &view->tree[i]);
+}
+
+static void tick(struct wheel_timer *timer, void *context)
+{
+	struct watch *w = (struct watch *)((char *)timer - offsetof(struct watch, tick));
+	uint64_t now_ns = loop_now(w->loop)->boot_ns;
+	struct watch_view view;
+
+	if (!say_flush()) {
+		watch_end(w, 0);
+		return;
+	}
+	watch_engine_view(w->engine, &view);
+	w->utc_offset_s = loop_now(w->loop)->utc_offset_s;
+	say_news(w, &view);
+	if (w->terminal)
+		show_line(w, &view, now_ns);
+	w->tick_changes = view.changes;
+	w->tick_ns = now_ns;
+	loop_arm(w->loop, timer, now_ns + WATCH_TICK_MS * MOMENT_MS);
+}
+
+void watch_show_begin(struct watch *w)
+{
+	const struct moment *now = loop_now(w->loop);
+
+	w->terminal = isatty(STDERR_FILENO) == 1 && !w->call->common.quiet &&
+		      !w->call->common.verbose && !(w->given->local && isatty(STDOUT_FILENO));
+	w->tick_ns = now->boot_ns;
+	w->utc_offset_s = now->utc_offset_s;
+	w->tick.due = tick;
+	loop_arm(w->loop, &w->tick, now->boot_ns + WATCH_TICK_MS * MOMENT_MS);
+}
+
+void watch_show_end(struct watch *w)
+{
+	if (w->tick.due != NULL)
+		loop_disarm(w->loop, &w->tick);
+	clear_line(w);
+}

@@ -1,0 +1,320 @@
+"""prise watch: what it prints here, what reaches a server, and the truth test (tests/truth.py):
+after kills, cuts and random changes the store is the disk."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import truth
+from support import SECONDS, free_port, wait_until
+
+SOURCES = ["inotify", "poll"] + (["fanotify"] if os.geteuid() == 0 else [])
+
+
+class Local:
+    """A `prise watch DIR --local --json` with the changes it has printed so far."""
+
+    def __init__(self, prise, tree, *options, source="inotify"):
+        self.out = prise.directory / "changes"
+        self.err = prise.directory / "talk"
+        with open(self.out, "wb") as out, open(self.err, "wb") as err:
+            self.process = prise.start("watch", tree, "--local", "--json", "--settle", "50ms",
+                                       "--poll", "200ms", "--source", source, *options,
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        self.begin(tree)
+
+    def changes(self):
+        lines = self.out.read_bytes().splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+    def begin(self, tree):
+        """What stands there at the start is no change: until one is seen, it is still looking."""
+        sign = tree / ".sign"
+
+        def seen():
+            sign.write_bytes(b"")
+            sign.unlink()
+            return self.process.poll() is not None or any(
+                e["path"] == str(sign) for e in self.changes())
+        wait_until(seen, "the first change to be told")
+
+    def wait_for(self, what, path, **fields):
+        def found():
+            return [e for e in self.changes() if e["type"] == "watch." + what
+                    and e["path"] == str(path) and all(e.get(k) == v for k, v in fields.items())]
+        return wait_until(found, f"{what} of {path}")[0]
+
+
+@pytest.fixture
+def tree(prise):
+    path = prise.directory / "tree"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(params=SOURCES)
+def local(request, prise, tree):
+    return Local(prise, tree, source=request.param)
+
+
+# Here
+
+def test_every_kind_of_change(local, tree):
+    (tree / "a").write_bytes(b"hi")
+    local.wait_for("create", tree / "a", kind="file")
+    (tree / "a").write_bytes(b"hello")
+    local.wait_for("modify", tree / "a", size=5)
+    (tree / "a").chmod(0o600)
+    local.wait_for("attrib", tree / "a", mode=0o600)
+    (tree / "a").rename(tree / "b")
+    moved = local.wait_for("move", tree / "b")
+    assert moved["from"] == str(tree / "a")
+    (tree / "b").unlink()
+    local.wait_for("delete", tree / "b")
+    os.symlink("nowhere", tree / "l")
+    local.wait_for("create", tree / "l", kind="link", size=7)
+    os.makedirs(tree / "x" / "y" / "z")
+    (tree / "x" / "y" / "z" / "deep").write_bytes(b"1")
+    local.wait_for("create", tree / "x" / "y" / "z" / "deep")
+    (tree / "x").rename(tree / "w")
+    local.wait_for("move", tree / "w", kind="directory")
+    (tree / "w" / "y" / "z" / "deep").write_bytes(b"22")
+    local.wait_for("modify", tree / "w" / "y" / "z" / "deep", size=2)
+
+
+def test_names_of_any_bytes(local, tree):
+    for name in (b"new\nline", b'quo"te', b"\xff\xfe", "été".encode(), b"n" * 255):
+        path = os.fsencode(tree) + b"/" + name
+        with open(path, "wb"):
+            pass
+        wait_until(lambda path=path: any(truth.raw(e, "path") == path for e in local.changes()),
+                   repr(name))
+
+
+def test_a_file_that_stays_open_is_told_after_a_while(local, tree):
+    with open(tree / "open", "wb") as f:
+        local.wait_for("create", tree / "open")
+        f.write(b"x" * 100)
+        f.flush()
+        local.wait_for("modify", tree / "open", size=100)
+
+
+def test_what_is_excluded(prise, tree):
+    local = Local(prise, tree, "--exclude", "*.o", "--exclude", "build/", "--include", "keep.o")
+    (tree / "build").mkdir()
+    for name in ("build/x", "a.o", "keep.o", "a.c"):
+        (tree / name).write_bytes(b"")
+    local.wait_for("create", tree / "a.c")
+    local.wait_for("create", tree / "keep.o")
+    assert not any("build" in e["path"] or e["path"].endswith("a.o") for e in local.changes())
+
+
+def test_what_alone_is_included(prise, tree):
+    local = Local(prise, tree, "--include", "*.c", "--include", ".sign")
+    (tree / "a.o").write_bytes(b"")
+    os.mkdir(tree / "d")
+    (tree / "d" / "a.c").write_bytes(b"")
+    local.wait_for("create", tree / "d" / "a.c")
+    assert not any(e["path"].endswith("a.o") for e in local.changes())
+
+
+def test_a_digest(prise, tree):
+    local = Local(prise, tree, "--hash")
+    (tree / "a").write_bytes(b"hello")
+    wait_until(lambda: any(e.get("sha256") == hashlib.sha256(b"hello").hexdigest()
+                           for e in local.changes()), "the digest")
+
+
+@pytest.mark.root
+def test_who_did_it(prise, tree):
+    """fanotify tells the process; /proc its name and its user."""
+    local = Local(prise, tree, source="fanotify")
+    shell = subprocess.Popen(["sh", "-c", "echo x >a; read wait"], cwd=tree, stdin=subprocess.PIPE)
+    told = local.wait_for("create", tree / "a")
+    assert (told["pid"], told["program"], told["user"]) == (shell.pid, "sh", "root")
+    shell.communicate(b"\n")
+
+
+def test_lines_for_people(prise, tree):
+    process = prise.start("watch", tree, "--local", stdin=subprocess.DEVNULL)
+    os.set_blocking(process.stdout.fileno(), False)
+    said = b""
+
+    def seen():
+        nonlocal said
+        (tree / "a b").write_bytes(b"")
+        (tree / "a b").unlink()
+        said += process.stdout.read() or b""
+        return b"delete" in said
+    wait_until(seen, "a line")
+    assert re.search(rf'\d\d:\d\d:\d\d +create +"{tree}/a b"', said.decode())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130
+
+
+def test_the_tree_itself_goes_and_returns(local, tree):
+    (tree / "a").write_bytes(b"x")
+    local.wait_for("create", tree / "a")
+    tree.rename(tree.parent / "elsewhere")
+    gone = local.wait_for("gap", tree, why="gone")
+    assert gone["reset"] is True
+    tree.mkdir()
+    (tree / "b").write_bytes(b"y")
+    local.wait_for("create", tree / "b")
+
+
+def test_usage(prise, tree):
+    assert prise("watch", "--local").code == 2
+    assert prise("watch", tree).code == 2
+    assert prise("watch", tree, "--local", "--to", "127.0.0.1").code == 2
+    (tree / "in").mkdir()
+    assert prise("watch", tree, tree / "in", "--local").code == 2
+    done = prise("watch", tree / "none", "--local")
+    assert done.code == 9 and "none: no such file" in done.err
+    (tree / "file").write_bytes(b"")
+    assert prise("watch", tree / "file", "--local").code == 9
+    assert prise("watch", tree, "--local", "--source", "magic").code == 2
+
+
+# With a server
+
+@pytest.fixture
+def world(prise, tmp_path):
+    made = []
+
+    def make(seed=0, source="best", watch=()):
+        directory = tmp_path / f"world{len(made)}"
+        directory.mkdir()
+        made.append(truth.World(directory, prise.path, seed, source, watch))
+        return made[-1]
+    yield make
+    for one in made:
+        one.end()
+        log = (one.directory / "log").read_bytes()
+        assert b"Sanitizer" not in log and b"runtime error" not in log, log
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_store_is_the_disk(world, source, seed):
+    """Clients, server and network come and go while two processes change the tree."""
+    replay = world(seed, source).run(1.5)
+    assert replay.tree
+
+
+def test_changes_wait_for_a_server_that_is_away(world):
+    w = world()
+    w.start_client()
+    for i in range(50):
+        (w.root / str(i)).write_bytes(b"x" * i)
+    wait_until(lambda: "watching" in w.said(), "the tree to be known")
+    w.client.kill()
+    w.client.wait()
+    (w.root / "0").unlink()  # while nobody looks
+    w.start_server()
+    w.start_client()
+    replay = w.settle()
+    assert "restart" in replay.gaps and len(replay.tree) == 50
+
+
+def test_a_server_that_lost_its_store_is_told_everything(world):
+    w = world()
+    (w.root / "a").write_bytes(b"x")
+    w.start_server()
+    w.start_client()
+    w.settle()
+    w.kill(w.server)
+    for path in (w.directory / "s" / "state" / "prise").glob("collect.db*"):
+        path.unlink()
+    (w.root / "b").write_bytes(b"y")
+    w.start_server()
+    assert "server" in w.settle().gaps
+
+
+def test_a_client_that_lost_its_state_is_another(world):
+    w = world()
+    (w.root / "a").write_bytes(b"x")
+    w.start_server()
+    w.start_client()
+    w.settle()
+    w.kill(w.client)
+    for path in (w.directory / "c" / "state" / "prise" / "watch").iterdir():
+        path.unlink()
+    w.start_client()
+    wait_until(lambda: len({e["client"] for e in w.events()}) == 2, "a second client")
+
+
+@pytest.mark.parametrize("hurt", ["cut", "bits"])
+def test_a_state_that_was_damaged(world, hurt):
+    w = world()
+    for i in range(300):
+        (w.root / f"file{i}").write_bytes(b"x")
+    w.start_server()
+    w.start_client()
+    w.settle()
+    w.client.terminate()
+    w.client.wait(SECONDS)
+    path, = (w.directory / "c" / "state" / "prise" / "watch").glob("*.db")
+    content = bytearray(path.read_bytes())
+    if hurt == "cut":
+        del content[len(content) // 2:]
+    else:
+        for at in range(0, len(content), 512):
+            content[at] ^= 0x55
+    path.write_bytes(content)
+    w.start_client()
+    disk = truth.on_disk(os.fsencode(w.root))
+
+    def told_anew():
+        clients = {}
+        for event in w.events():
+            clients.setdefault(event["client"], truth.Replay()).take(event)
+        return len(clients) == 2 and list(clients.values())[1].tree == disk
+    wait_until(told_anew, "everything to be told again")
+    assert list(path.parent.glob("*.damaged"))
+
+
+def test_one_watcher_of_a_tree_for_a_server(world, prise):
+    w = world()
+    w.start_server()
+    w.start_client()
+    w.settle()
+    done = subprocess.run([prise.path, "watch", w.root, "--to", f"127.0.0.1:{w.link.port}"],
+                          env=w.environment("c"), capture_output=True, timeout=SECONDS,
+                          check=False)
+    assert done.returncode == 9 and b"another prise watches" in done.stderr
+
+
+def test_a_server_that_is_none(prise, tree, serve):
+    daemon = serve("daytime")
+    process = prise.start("watch", tree, "--to", f"127.0.0.1:{daemon.port('daytime')}")
+    os.set_blocking(process.stderr.fileno(), False)
+    said = b""
+
+    def trying():
+        nonlocal said
+        said += process.stderr.read() or b""
+        return b"trying again" in said
+    wait_until(trying, "a word on it")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 143
+
+
+def test_the_server_away_is_said(prise, tree):
+    process = prise.start("watch", tree, "--to", f"127.0.0.1:{free_port()}")
+    os.set_blocking(process.stderr.fileno(), False)
+    said = b""
+
+    def trying():
+        nonlocal said
+        said += process.stderr.read() or b""
+        return b"nobody listens" in said and b"wait in the spool" in said
+    wait_until(trying, "a word on it")
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130 and time.monotonic() - began < 5
