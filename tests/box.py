@@ -6,7 +6,8 @@ mount namespace where only loopback is up, with a file of hosts and a name serve
     silent    the name server never answers; zone None: there is none
     options   of resolv.conf(5), timeout:1 unless told
     setup     shell commands, run first: routes, sysctls, firewall rules
-    greet     {"127.0.0.1 7013": "text"}: a TCP server that says so and closes
+    greet     {"127.0.0.1 7013": "text"}: a TCP server that says so and closes; what begins with
+              HTTP/ it says once it was asked
 
 Skips when the system does not let us. As a program it is the inside of the box."""
 
@@ -88,6 +89,8 @@ def greet(where, text):
         while True:
             client, _ = server.accept()
             with client:
+                if text.startswith("HTTP/"):
+                    client.recv(65536)
                 client.sendall(text.encode())
 
     threading.Thread(target=run, daemon=True).start()

@@ -96,8 +96,9 @@ void client_close(struct client *c)
 	pump_destroy(c->pump);
 	trust_close(&c->trust);
 	pump_common_destroy(c->pumps);
-	if (c->work)
-		work_destroy(c->work);
+	work_leave(c->work); /* a silent name server is not waited for */
+	if (c->loop)
+		loop_take_mail(c->loop);
 	loop_destroy(c->loop);
 	c->pump = NULL;
 	c->pumps = NULL;

@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINK_DIAL_MS = 10000, LINK_CONNECT_BYTES = 2048 };
+enum {
+	LINK_DIAL_MS = 10000,
+	LINK_CONNECT_BYTES = 2048,
+	LINK_NAMES = 8, /* looked up at once: one that hangs delays no other */
+};
 
 int links_begin(struct links *links, const struct command_call *call)
 {
@@ -30,7 +34,7 @@ int links_begin(struct links *links, const struct command_call *call)
 	wire_begin();
 	err = loop_create(&links->loop);
 	if (!err)
-		err = work_create(&links->work, 1);
+		err = work_create(&links->work, LINK_NAMES);
 	if (!err)
 		err = pump_common_create(&links->pumps, links->loop, 0);
 	if (err)
@@ -59,8 +63,9 @@ void links_end(struct links *links)
 	}
 	trust_close(&links->trust);
 	pump_common_destroy(links->pumps);
-	if (links->work)
-		work_destroy(links->work);
+	work_leave(links->work); /* a silent name server is not waited for */
+	if (links->loop)
+		loop_take_mail(links->loop);
 	loop_destroy(links->loop);
 	links->pumps = NULL;
 	links->work = NULL;

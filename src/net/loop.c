@@ -107,6 +107,11 @@ bool loop_post(struct loop *loop, struct loop_mail *mail)
 	return true;
 }
 
+void loop_take_mail(struct loop *loop)
+{
+	loop_read_mail(loop, 0);
+}
+
 uint64_t loop_dropped(const struct loop *loop)
 {
 	return atomic_load_explicit(&loop->dropped, memory_order_relaxed);

@@ -65,6 +65,9 @@ uint64_t loop_random(struct loop *loop);
 bool loop_post(struct loop *loop, struct loop_mail *mail);
 uint64_t loop_dropped(const struct loop *loop);
 
+/* Runs what was posted by now, and nothing else. The loop's thread, outside of its turns. */
+void loop_take_mail(struct loop *loop);
+
 /* What loop_post writes to: a thread that posts to this loop needs it. */
 int loop_wake_descriptor(const struct loop *loop);
 

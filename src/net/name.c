@@ -270,6 +270,11 @@ static void finish(struct work_job *job)
 	free(request);
 }
 
+static void leave(struct work_job *job)
+{
+	free(job); /* its first member */
+}
+
 /* The mail of an answer that needed no thread. */
 static void finish_mail(struct loop_mail *mail, struct loop *loop)
 {
@@ -288,7 +293,8 @@ int name_ask(struct work *work, struct loop *loop, const struct name_query *quer
 	request->query = *query;
 	request->done = done;
 	request->owner = owner;
-	request->job = (struct work_job){.mail.run = finish_mail, .run = run, .done = finish};
+	request->job = (struct work_job){
+		.mail.run = finish_mail, .run = run, .done = finish, .left = leave};
 	if (!answer_at_once(query, &request->answer)) {
 		request->work = work;
 		err = work_submit(work, loop, &request->job);

@@ -48,7 +48,8 @@ int name_ask(struct work *work, struct loop *loop, const struct name_query *quer
 	     void (*done)(void *owner, const struct name_answer *answer), void *owner,
 	     struct name_request **request);
 
-/* No callback after this; the resolver may still be at it in its thread. Only before `done`. */
+/* No callback after this; the resolver may still be at it in its thread, and then work_leave does
+ * not wait for it. Only before `done`. */
 void name_cancel(struct name_request *request);
 
 #endif

@@ -21,8 +21,9 @@ struct work {
 	struct work_job *first, **last;
 	unsigned waiting;
 	unsigned idle; /* threads with nothing to do */
-	bool stopping;
+	bool stopping, left;
 	unsigned threads, threads_most;
+	unsigned users; /* threads that have not ended, once it was left: the last one frees it */
 	pthread_t thread[];
 };
 
@@ -47,24 +48,27 @@ static void deliver(struct loop_mail *mail, struct loop *loop)
 	job->done(job);
 }
 
-static bool is_stopping(struct work *work)
+static void work_free(struct work *work)
 {
-	bool stopping;
-
-	pthread_mutex_lock(&work->lock);
-	stopping = work->stopping;
-	pthread_mutex_unlock(&work->lock);
-	return stopping;
+	pthread_cond_destroy(&work->came);
+	pthread_mutex_destroy(&work->lock);
+	free(work);
 }
 
-/* An answer is never dropped: while the loop's mailbox is full it waits here, until the end. */
+/* An answer is never dropped: while the loop's mailbox is full it waits here, until the end. Where
+ * it was left there may be no loop any more. Holds the lock. */
 static void post(struct work *work, struct work_job *job)
 {
 	const struct timespec pause = {.tv_nsec = WORK_RETRY_MS * (long)MOMENT_MS};
 
 	job->mail.run = deliver;
-	while (!loop_post(job->loop, &job->mail) && !is_stopping(work))
+	while (!work->left && !loop_post(job->loop, &job->mail) && !work->stopping) {
+		pthread_mutex_unlock(&work->lock);
 		nanosleep(&pause, NULL);
+		pthread_mutex_lock(&work->lock);
+	}
+	if (work->left)
+		job->left(job);
 }
 
 /* The next job, or NULL at the end. Holds the lock. */
@@ -90,15 +94,19 @@ static void *serve(void *argument)
 {
 	struct work *work = argument;
 	struct work_job *job;
+	bool last;
 
 	pthread_mutex_lock(&work->lock);
 	while ((job = wait_for_job(work)) != NULL) {
 		pthread_mutex_unlock(&work->lock);
 		job->run(job);
-		post(work, job);
 		pthread_mutex_lock(&work->lock);
+		post(work, job);
 	}
+	last = work->left && --work->users == 0;
 	pthread_mutex_unlock(&work->lock);
+	if (last)
+		work_free(work);
 	return NULL;
 }
 
@@ -165,17 +173,38 @@ bool work_withdraw(struct work *work, struct work_job *job)
 	return found;
 }
 
+static void stop(struct work *work)
+{
+	work->stopping = true;
+	pthread_cond_broadcast(&work->came);
+}
+
 void work_destroy(struct work *work)
 {
 	if (work == NULL)
 		return;
 	pthread_mutex_lock(&work->lock);
-	work->stopping = true;
-	pthread_cond_broadcast(&work->came);
+	stop(work);
 	pthread_mutex_unlock(&work->lock);
 	for (unsigned i = 0; i < work->threads; i++)
 		pthread_join(work->thread[i], NULL);
-	pthread_cond_destroy(&work->came);
-	pthread_mutex_destroy(&work->lock);
-	free(work);
+	work_free(work);
+}
+
+void work_leave(struct work *work)
+{
+	bool unused;
+
+	if (work == NULL)
+		return;
+	pthread_mutex_lock(&work->lock);
+	stop(work);
+	work->left = true;
+	work->users = work->threads;
+	unused = work->users == 0;
+	for (unsigned i = 0; i < work->threads; i++)
+		pthread_detach(work->thread[i]);
+	pthread_mutex_unlock(&work->lock);
+	if (unused)
+		work_free(work);
 }

@@ -15,6 +15,7 @@ struct work_job {
 	struct loop *loop;
 	void (*run)(struct work_job *job);
 	void (*done)(struct work_job *job);
+	void (*left)(struct work_job *job); /* frees it: see work_leave */
 };
 
 /* Up to `threads` threads, started when first needed. 0 or ERR_MEMORY. */
@@ -32,5 +33,10 @@ bool work_withdraw(struct work *work, struct work_job *job);
  * caller's. What has run may still lie in its loop's mailbox: one more loop_turn has it done. Call
  * when no loop that has jobs here runs any more. */
 void work_destroy(struct work *work);
+
+/* As work_destroy, for what may wait long (a name server that is silent) and need not be waited
+ * for: a job that runs is left to its thread, which calls the job's `left` once it has run. Every
+ * job that may run has one. */
+void work_leave(struct work *work);
 
 #endif

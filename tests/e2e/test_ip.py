@@ -1,7 +1,9 @@
 """prise ip, with services of the test's own."""
 
-import pytest
+import time
 
+import box
+import pytest
 from support import free_port, has_ipv6
 from webs import NO_PROXIES, Odd, Web, fixed
 
@@ -47,6 +49,19 @@ def test_the_first_of_several(ip):
     with Odd(silent) as odd, Web(fixed(b"192.0.2.1")) as web:
         done = ip("--via", odd.url, "--via", web.url)
     assert done.code == 0 and done.out == "192.0.2.1\n"
+
+
+def test_a_name_server_that_is_silent(prise):
+    """The first answer counts, whatever the others wait for; no command outstays its limit."""
+    answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n192.0.2.1"
+    settings = {"silent": True, "options": "timeout:15", "greet": {"127.0.0.1 7080": answer}}
+    begun = time.monotonic()
+    first = box.run(prise, settings, "ip", "--via", "http://slow.test/", "--via",
+                    "http://127.0.0.1:7080/")
+    assert first.code == 0 and first.out == "192.0.2.1\n"
+    assert box.run(prise, settings, "get", "-m", "100ms", "http://slow.test/").code == 5
+    assert box.run(prise, settings, "daytime", "-t", "100ms", "slow.test").code == 3
+    assert time.monotonic() - begun < 12  # each would wait for 15 s
 
 
 def test_agreement(ip):

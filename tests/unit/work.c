@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -249,6 +250,52 @@ static void test_ends_unused(void **state)
 
 	end(loop, work);
 	work_destroy(NULL);
+	loop = begin(&work, 8);
+	work_leave(work);
+	work_leave(NULL);
+	loop_destroy(loop);
+}
+
+static sem_t gone;
+
+static void left(struct work_job *work_job)
+{
+	struct job *job = (struct job *)work_job;
+
+	assert_true(job->ran);
+	assert_false(job->done);
+	free(job);
+	sem_post(&gone);
+}
+
+/* What runs is neither waited for nor done; what waits is the caller's; what has run is done. */
+static void test_leaves_what_runs(void **state)
+{
+	struct work *work;
+	struct loop *loop = begin(&work, 1);
+	struct job ran = make(0, 0), waiting = make(2, 0), *running = malloc(sizeof(*running));
+	int gate[2];
+
+	assert_non_null(running);
+	assert_int_equal(pipe(gate), 0);
+	assert_int_equal(sem_init(&gone, 0, 0), 0);
+	*running = make(1, gate[0]);
+	running->job.left = left;
+	assert_int_equal(work_submit(work, loop, &ran.job), 0);
+	assert_int_equal(work_submit(work, loop, &running->job), 0);
+	while (work_withdraw(work, &running->job)) /* until the thread has it */
+		assert_int_equal(work_submit(work, loop, &running->job), 0);
+	assert_int_equal(work_submit(work, loop, &waiting.job), 0);
+	work_leave(work);
+	assert_false(ran.done);
+	loop_take_mail(loop);
+	assert_true(ran.done);
+	loop_destroy(loop);
+	assert_int_equal(write(gate[1], "x", 1), 1);
+	assert_int_equal(sem_wait(&gone), 0);
+	assert_false(waiting.ran);
+	close(gate[0]);
+	close(gate[1]);
 }
 
 /* More answers than a mailbox holds, and a loop that looks only when it is full: none is lost. */
@@ -288,6 +335,7 @@ int main(void)
 		cmocka_unit_test(test_withdraws_what_waits_and_only_that),
 		cmocka_unit_test(test_end_waits_for_what_runs),
 		cmocka_unit_test(test_ends_unused),
+		cmocka_unit_test(test_leaves_what_runs),
 		cmocka_unit_test(test_no_answer_is_lost),
 	};
 
