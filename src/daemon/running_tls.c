@@ -19,12 +19,24 @@ static int running_judge(void *owner, const struct key_digest *key)
 	return err;
 }
 
+/* What only prise's own clients speak to with TLS: these all know 1.3. */
+static bool running_is_ours_alone(const struct running *r)
+{
+	static const char *const names[] = {"role", "collect", "cast"};
+
+	for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(running_row(r)->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 int running_open_tls(struct running *r)
 {
 	bool keyed = r->configuration.keys != NULL;
 	struct tls_settings settings = {
 		.server = true,
-		.old_peers = running_row(r)->reach == SERVICE_PUBLIC || !keyed,
+		.old_peers = !running_is_ours_alone(r) &&
+			     (running_row(r)->reach == SERVICE_PUBLIC || !keyed),
 		.wants_key = keyed,
 		.alpn = strcmp(running_row(r)->name, "http") == 0 ? "http/1.1" : NULL,
 		.key = r->plan.key,

@@ -176,6 +176,17 @@ def test_old_clients_where_anybody_may_come(secure):
         assert client.receive() == b"alt"
 
 
+def test_no_old_clients_where_ours_come(secure):
+    daemon = secure("role")
+    context = client_context(least=ssl.TLSVersion.TLSv1_2)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        with Cut(daemon.port("role"), context=context) as client:
+            client.receive()
+    with Cut(daemon.port("role")) as client:
+        assert client.receive_exactly(9) == b"principal"
+
+
 def test_openssl_as_client(prise, other, secure, peer):
     daemon = secure("echo")
     client = peer("openssl", "s_client", "-quiet", "-verify_return_error", "-verify_hostname",
