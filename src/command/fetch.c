@@ -510,8 +510,9 @@ static void fetch_exchange_begin(struct fetch *f, bool fresh)
 		fetch_fail(f, FETCH_OF_URL, proxied, NULL);
 		return;
 	}
-	err = link_take(f->links, &f->url, proxied ? &proxy : NULL, fresh, &fetch_link_calls, f,
-			&f->link);
+	/* What may not be sent twice goes over no connection that may just be ending. */
+	err = link_take(f->links, &f->url, proxied ? &proxy : NULL,
+			fresh || !follow_is_idempotent(f->method), &fetch_link_calls, f, &f->link);
 	if (err)
 		fetch_fail(f, FETCH_OF_PEER, err, NULL);
 	else if (f->link->state == LINK_OPEN)
