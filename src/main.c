@@ -3,6 +3,7 @@
 #include "command/command.h"
 #include "command/help.h"
 #include "command/language.h"
+#include "command/publish.h"
 #include "command/say.h"
 #include "command/usage.h"
 
@@ -54,8 +55,11 @@ static int run(const struct command_row *row, int argc, char **argv)
 	else if (call.common.help) {
 		usage_print(stdout, row->command, row->summary);
 		code = 0;
-	} else
+	} else {
+		publish_errors(&call);
 		code = row->command->run(&call);
+		publish_errors(NULL);
+	}
 	free(call.options);
 	return code;
 }

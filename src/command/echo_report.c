@@ -112,9 +112,7 @@ static void echo_summary_event(const struct echo *e, uint64_t sent, uint64_t bac
 		event_uint(&event, "duplicates", e->rounds.duplicates);
 	}
 	event_uint(&event, "different", echo_different(e));
-	publish_event(e->client.call, &event);
-	if (e->client.call->common.json)
-		say_event(&event);
+	publish_and_say(e->client.call, &event);
 }
 
 static double echo_quantile_ms(const struct echo *e, unsigned per_mille)

@@ -2,6 +2,7 @@
 #include "command/get_parts.h"
 
 #include "base/number.h"
+#include "command/publish.h"
 #include "command/say.h"
 
 #include <inttypes.h>
@@ -114,7 +115,7 @@ static void show_event(const struct get_job *job, const struct fetch *f)
 			   bytes_first(bytes_of_string(x->location), GET_SHOWN_BYTES));
 	event_string(&e, "error", err_name(f->err));
 	show_small(job, &e);
-	say_event(&e);
+	publish_and_say(job->call, &e);
 	say_flush();
 }
 
@@ -178,7 +179,7 @@ static void show_timing_event(const struct get_job *job, const struct fetch_exch
 	event_uint(&e, "first_byte_us", x->head_ns ? (x->head_ns - x->sent_ns) / 1000 : 0);
 	event_uint(&e, "transfer_us", x->head_ns ? (x->over_ns - x->head_ns) / 1000 : 0);
 	event_uint(&e, "total_us", (x->over_ns - x->begun_ns) / 1000);
-	say_event(&e);
+	publish_and_say(job->call, &e);
 	say_flush();
 }
 
@@ -191,10 +192,9 @@ void get_show_timing(const struct get_job *job, const struct fetch *f)
 	struct text u = TEXT_OVER(url);
 	unsigned n;
 
-	if (job->call->common.json) {
-		show_timing_event(job, x);
+	show_timing_event(job, x);
+	if (job->call->common.json)
 		return;
-	}
 	fflush(stdout);
 	url_put(&u, &x->url);
 	fprintf(stderr, "%s  %u  %s%s\n", url, x->status,
@@ -207,8 +207,7 @@ void get_show_timing(const struct get_job *job, const struct fetch *f)
 
 void get_show_exchange(struct get_job *job, const struct fetch *f)
 {
-	if (job->call->common.json)
-		show_event(job, f);
+	show_event(job, f);
 	if (job->given->timing)
 		get_show_timing(job, f);
 }

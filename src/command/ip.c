@@ -3,6 +3,7 @@
  * Every service is asked at once; the first address that K of them agree on is the answer, and the
  * others are not waited for. */
 #include "command/fetch.h"
+#include "command/publish.h"
 #include "command/say.h"
 
 #include <inttypes.h>
@@ -116,14 +117,12 @@ static void ip_report(const struct ip_service *s)
 	struct text t = TEXT_OVER(text);
 	struct event e;
 
-	if (!s->run->call->common.json)
-		return;
 	address_put_ip(&t, &s->address);
 	event_init(&e, EVENT_INFO, "ip.answer", s->run->call->command->name, say_now_us());
 	event_string(&e, "via", s->given);
 	event_string(&e, "address", text);
 	event_uint(&e, "ms", (x->over_ns - x->begun_ns) / MOMENT_MS);
-	say_event(&e);
+	publish_and_say(s->run->call, &e);
 }
 
 static void ip_count(struct ip_run *run, const struct ip_service *by)
@@ -205,15 +204,13 @@ static int ip_say_result(const struct ip_run *run)
 	struct event e;
 
 	address_put_ip(&t, &run->result->address);
-	if (!run->call->common.json) {
+	if (!run->call->common.json)
 		puts(text);
-		return 0;
-	}
 	event_init(&e, EVENT_INFO, "ip.result", run->call->command->name, say_now_us());
 	event_string(&e, "address", text);
 	event_uint(&e, "agreeing", run->agreeing);
 	event_uint(&e, "asked", run->services);
-	say_event(&e);
+	publish_and_say(run->call, &e);
 	return 0;
 }
 

@@ -2,6 +2,7 @@
  * case of one client, after whom nobody listens any more. */
 #include "command/listen.h"
 
+#include "command/publish.h"
 #include "command/say.h"
 #include "command/wire.h"
 #include "net/gate.h"
@@ -265,14 +266,12 @@ static void listen_say_where(const struct listening *l)
 		struct event e;
 
 		address_put(&t, &l->bound[i]);
-		if (!l->call->common.json) {
+		if (!l->call->common.json)
 			say_note(_("listening on %s"), l->at.unix_path ? l->where : where);
-			continue;
-		}
 		event_init(&e, EVENT_INFO, "listen.open", l->call->command->name, say_now_us());
 		event_string(&e, "address", l->at.unix_path ? l->where : where);
 		event_string(&e, "proto", l->call->common.udp ? "udp" : "tcp");
-		say_event(&e);
+		publish_and_say(l->call, &e);
 		fflush(stdout);
 	}
 }

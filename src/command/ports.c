@@ -5,6 +5,7 @@
 #include "base/number.h"
 #include "command/client.h"
 #include "command/progress.h"
+#include "command/publish.h"
 #include "command/say.h"
 
 #include <errno.h>
@@ -85,10 +86,8 @@ static void ports_print(struct ports *p, const char *state, int err, uint64_t to
 {
 	struct event e;
 
-	if (!p->call->common.json) {
+	if (!p->call->common.json)
 		printf("%s %s\n", p->client.where, _(state));
-		return;
-	}
 	event_init(&e, EVENT_INFO, "connect.test", "connect", say_now_us());
 	event_string(&e, "target", p->client.to.host);
 	event_uint(&e, "port", p->client.to.port);
@@ -96,7 +95,7 @@ static void ports_print(struct ports *p, const char *state, int err, uint64_t to
 	event_string(&e, "state", err ? err_name(err) : state);
 	event_uint(&e, "code", (uint64_t)err_exit(err));
 	event_real(&e, "ms", (double)took_ns / MOMENT_MS);
-	say_event(&e);
+	publish_and_say(p->call, &e);
 }
 
 /* One port. Returns its exit code. */

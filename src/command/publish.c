@@ -28,6 +28,7 @@ static struct {
 	int64_t full_us;  /* the bucket's: when it will be full again */
 	uint64_t dropped;
 	char host[256];
+	const struct command_call *failing; /* whose errors are published */
 } publisher;
 
 static int publish_connect(const char *path)
@@ -127,4 +128,24 @@ void publish_event(const struct command_call *call, const struct event *event)
 		publish_gap(event->service, now_us);
 	if (publisher.open)
 		publish_write(event);
+}
+
+void publish_and_say(const struct command_call *call, const struct event *event)
+{
+	publish_event(call, event);
+	if (call->common.json)
+		say_event(event);
+}
+
+void publish_errors(const struct command_call *call)
+{
+	bool speaks = call && call->command->takes & COMMAND_TAKES_FAMILY;
+
+	publisher.failing = speaks ? call : NULL;
+}
+
+void publish_error(const struct event *event)
+{
+	if (publisher.failing)
+		publish_event(publisher.failing, event);
 }

@@ -13,5 +13,12 @@ void publish_event(const struct command_call *call, const struct event *event);
 /* A connection, not blocking, to the control socket of the daemon of whoever runs the command, else
  * of the system's; -1: there is none. */
 int publish_dial(void);
+/* Published, and with --json printed. */
+void publish_and_say(const struct command_call *call, const struct event *event);
+
+/* From now on (NULL: no more) what say_error and its like say of `call` is published too, unless
+ * it is wrong usage. */
+void publish_errors(const struct command_call *call);
+void publish_error(const struct event *event);
 
 #endif

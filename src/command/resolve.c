@@ -8,6 +8,7 @@
  * at a time, TARGETS_AHEAD targets ahead. */
 #include "command/command.h"
 
+#include "command/publish.h"
 #include "command/say.h"
 #include "net/endpoint.h"
 #include "net/name.h"
@@ -43,6 +44,7 @@ struct resolve {
 	struct loop *loop;
 	struct work *work;
 	enum name_families families;
+	const struct command_call *call;
 	bool json, late;
 	struct target *target;
 	unsigned targets, asked;
@@ -252,15 +254,6 @@ static void print_one_address(const struct resolve *r, const struct target *t, u
 
 	if (err == 0)
 		put_names(&names, &t->second[i].names);
-	if (!r->json) {
-		put_ip(&address, a);
-		if (err == ERR_NO_NAME)
-			text_printf(&names, "(%s)", _("no name points to it"));
-		else if (err != 0)
-			text_printf(&names, "(%s)", _(err_text(err)));
-		printf("  %2u  %-15s  %s\n", i + 1, shown, back);
-		return;
-	}
 	begin_event(&e, "resolve.address", t);
 	event_string(&e, "canonical", t->first.answer.canonical);
 	event_uint(&e, "order", i + 1);
@@ -268,7 +261,15 @@ static void print_one_address(const struct resolve *r, const struct target *t, u
 	event_string(&e, "names", back);
 	if (err != 0)
 		event_string(&e, "error", err_name(err));
-	say_event(&e);
+	publish_and_say(r->call, &e);
+	if (r->json)
+		return;
+	put_ip(&address, a);
+	if (err == ERR_NO_NAME)
+		text_printf(&names, "(%s)", _("no name points to it"));
+	else if (err != 0)
+		text_printf(&names, "(%s)", _(err_text(err)));
+	printf("  %2u  %-15s  %s\n", i + 1, shown, back);
 }
 
 static void print_addresses(const struct resolve *r, const struct target *t)
@@ -294,37 +295,34 @@ static void print_arpa(const struct resolve *r, const struct target *t)
 	if (!r->json) {
 		print_visible(t->text);
 		printf("  %s\n", shown);
-		return;
 	}
 	begin_event(&e, "resolve.arpa", t);
 	event_ip(&e, "address", &t->first.address);
 	event_string(&e, "arpa", shown);
-	say_event(&e);
+	publish_and_say(r->call, &e);
+}
+
+static void show_one_name(const char *name, bool back, int err, const char *addresses)
+{
+	char line[LINE_BYTES];
+	struct text text = TEXT_OVER(line);
+
+	text_put_visible(&text, bytes_of_string(name), false);
+	printf("  %s  %s%s%s\n", line, back ? _("points back") : _("does not point back"),
+	       back ? "" : ": ", err != 0 ? _(err_text(err)) : addresses);
 }
 
 /* One name of an address, and whether it points back there. */
 static void print_one_name(const struct resolve *r, const struct target *t, unsigned i)
 {
 	char line[LINE_BYTES];
-	struct text text = TEXT_OVER(line);
+	struct text addresses = TEXT_OVER(line);
 	const char *name = t->first.names.name[i];
 	const struct question *forward = i < t->seconds ? &t->second[i] : NULL;
 	int err = forward != NULL ? outcome(forward) : ERR_MEMORY;
 	bool back = err == 0 && points_back(forward, &t->first.address);
 	struct event e;
 
-	if (!r->json) {
-		text_put_visible(&text, bytes_of_string(name), false);
-		text_printf(&text, "  %s", back ? _("points back") : _("does not point back"));
-		if (!back)
-			text_put_string(&text, ": ");
-		if (err != 0)
-			text_put_string(&text, _(err_text(err)));
-		else if (!back)
-			put_addresses(&text, &forward->answer);
-		printf("  %s\n", line);
-		return;
-	}
 	begin_event(&e, "resolve.name", t);
 	event_ip(&e, "address", &t->first.address);
 	event_string(&e, "name", name);
@@ -332,10 +330,12 @@ static void print_one_name(const struct resolve *r, const struct target *t, unsi
 	if (err != 0)
 		event_string(&e, "error", err_name(err));
 	else if (!back)
-		put_addresses(&text, &forward->answer);
-	if (text.len > 0)
+		put_addresses(&addresses, &forward->answer);
+	if (addresses.len > 0)
 		event_string(&e, "addresses", line);
-	say_event(&e);
+	publish_and_say(r->call, &e);
+	if (!r->json)
+		show_one_name(name, back, err, line);
 }
 
 /* Prints what is known of a target; returns 0 or its error, which has been said. */
@@ -403,16 +403,15 @@ static void print_host(struct resolve *r)
 
 	gethostname(host, sizeof(host) - 1);
 	err = find_full_name(r, &q, host);
-	if (r->json) {
-		begin_event(&e, "resolve.host", NULL);
-		event_string(&e, "name", host);
-		if (err == 0)
-			event_string(&e, "full_name", q.answer.canonical);
-		else
-			event_string(&e, "error", err_name(err));
-		say_event(&e);
+	begin_event(&e, "resolve.host", NULL);
+	event_string(&e, "name", host);
+	if (err == 0)
+		event_string(&e, "full_name", q.answer.canonical);
+	else
+		event_string(&e, "error", err_name(err));
+	publish_and_say(r->call, &e);
+	if (r->json)
 		return;
-	}
 	printf("%s ", _("host name:"));
 	print_visible(host);
 	printf("%s ", _("fully qualified name:"));
@@ -431,14 +430,14 @@ static bool take_own(const struct resolve *r, const struct ifaddrs *own, struct 
 	       (a->family == ADDRESS_V6 && r->families != NAME_V4_ONLY);
 }
 
-static void print_own_json(const struct ifaddrs *own, const struct address *a)
+static void report_own(const struct resolve *r, const struct ifaddrs *own, const struct address *a)
 {
 	struct event e;
 
 	begin_event(&e, "resolve.interface", NULL);
 	event_string(&e, "interface", own->ifa_name);
 	event_ip(&e, "address", a);
-	say_event(&e);
+	publish_and_say(r->call, &e);
 }
 
 /* All addresses of the interface of `first`, which is its first one. */
@@ -453,8 +452,7 @@ static void print_interface(const struct resolve *r, const struct ifaddrs *first
 	for (const struct ifaddrs *own = first; own != NULL; own = own->ifa_next) {
 		if (strcmp(own->ifa_name, first->ifa_name) != 0 || !take_own(r, own, &a))
 			continue;
-		if (r->json)
-			print_own_json(own, &a);
+		report_own(r, own, &a);
 		text_put_byte(&t, ' ');
 		put_ip(&t, &a);
 	}
@@ -526,6 +524,7 @@ static int begin(struct resolve *r, const struct command_call *call)
 		return err;
 	if (call->common.v4 != call->common.v6)
 		r->families = call->common.v4 ? NAME_V4_ONLY : NAME_V6_ONLY;
+	r->call = call;
 	r->json = call->common.json;
 	r->targets = (unsigned)call->argc;
 	r->target = calloc(r->targets + 1, sizeof(*r->target));

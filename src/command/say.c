@@ -5,6 +5,7 @@
  * one. */
 #include "command/say.h"
 
+#include "command/publish.h"
 #include "kernel/holder.h"
 
 #include <errno.h>
@@ -264,13 +265,15 @@ static void put_event(int err, const char *where, const char *text, const char *
 		event_string(&e, "where", where);
 	event_string(&e, "text", text);
 	event_string(&e, "try", advice);
-	say_event(&e);
+	if (err != ERR_USAGE)
+		publish_error(&e);
+	if (speaker.json)
+		say_event(&e);
 }
 
 static int put_error(int err, const char *where, const char *text, const char *advice)
 {
-	if (speaker.json)
-		put_event(err, where, text, advice);
+	put_event(err, where, text, advice);
 	put_line("1;31m", text);
 	put_advice(advice);
 	return err_exit(err);

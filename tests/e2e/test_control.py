@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from streams import SANITIZED, Control, Stream, control_path, resident_bytes
-from support import SECONDS, wait_until
+from support import SECONDS, free_port, wait_until
+from webs import NO_PROXIES, Web, fixed
 
 
 @pytest.fixture
@@ -182,6 +183,51 @@ def test_commands_publish_what_they_print(prise, daemon):
         event = reader.wait(lambda e: e["type"] == "echo.round")
         event.pop("seq")
         assert event == done.events[0]
+
+
+def published(prise, *command, **more):
+    """How `command` ended, and the types of what it published."""
+    seen = []
+    with Control(prise) as reader:
+        reader.follow()
+        done = prise(*command, **more)
+        with Control(prise) as writer:
+            writer.publish("a.b")
+        reader.wait(lambda e: seen.append(e) or e["type"] == "a.b")
+    return done, [event for event in seen if event["type"] != "a.b"
+                  and (event.get("service") == command[0] or event.get("command") == command[0]
+                       or event["type"].startswith(command[0]))]
+
+
+def test_fetches_are_published(prise, daemon):
+    with Web(fixed(b"192.0.2.7")) as web:
+        done, events = published(prise, "get", web.url + "/x", env=NO_PROXIES)
+        assert done.code == 0 and done.out == "192.0.2.7"
+        assert [e["type"] for e in events] == ["get.exchange"]
+        assert events[0]["url"] == web.url + "/x" and events[0]["status"] == 200
+        assert "text" not in events[0]
+        done, events = published(prise, "ip", "--json", "--via", web.url, env=NO_PROXIES)
+        assert [e["type"] for e in events] == ["ip.answer", "ip.result"]
+        assert [{**e, "seq": 0} for e in events] == [{**e, "seq": 0} for e in done.events]
+        assert published(prise, "get", web.url, "--no-publish", env=NO_PROXIES)[1] == []
+
+
+def test_look_ups_are_published(prise, daemon):
+    done, events = published(prise, "resolve", "localhost")
+    assert "127.0.0.1" in done.out and "127.0.0.1" in [e["address"] for e in events]
+    assert {e["type"] for e in events} == {"resolve.address"}
+    done, events = published(prise, "connect", "-z", "127.0.0.1", daemon.port("echo"))
+    assert done.code == 0 and [e["type"] for e in events] == ["connect.test"]
+
+
+def test_errors_are_published(prise, daemon):
+    port = free_port()
+    done, events = published(prise, "daytime", f"127.0.0.1:{port}")
+    assert done.code == 4 and done.out == ""
+    assert [(e["type"], e["code"], e["where"]) for e in events] == \
+        [("error", 4, f"127.0.0.1:{port}")]
+    assert published(prise, "daytime", "--nonsense")[1] == []
+    assert published(prise, "daytime", f"127.0.0.1:{port}", "--no-publish")[1] == []
 
 
 def test_no_publish(prise, daemon):
