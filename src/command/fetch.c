@@ -310,16 +310,34 @@ static void fetch_redirect(struct fetch *f, const struct url *next, unsigned sta
 	fetch_exchange_begin(f, false);
 }
 
+/* The machine has parsed it before. `copy` (HTTP1_HEAD_BYTES) holds it where lines are folded. */
+static bool fetch_parse(const struct fetch *f, struct http1_head *head, struct bytes *raw,
+			uint8_t *copy)
+{
+	struct http1_refusal refusal;
+	size_t seen = 0;
+
+	if (http1_parse(head, HTTP1_RESPONSE, *raw, &seen, f->method, NULL, &refusal) <= 0)
+		return false;
+	if (!head->folded)
+		return true;
+	memcpy(copy, raw->data, raw->len);
+	http1_unfold(copy, raw->len);
+	*raw = bytes_of(copy, raw->len);
+	seen = 0;
+	return http1_parse(head, HTTP1_RESPONSE, *raw, &seen, f->method, NULL, &refusal) > 0;
+}
+
 static void fetch_head(struct fetch *f, struct bytes raw, bool interim)
 {
-	struct bytes method = f->method;
-	struct http1_refusal refusal;
+	static uint8_t copy[HTTP1_HEAD_BYTES];
 	struct http1_head head;
-	size_t seen = 0;
 	int err;
 
-	if (http1_parse(&head, HTTP1_RESPONSE, raw, &seen, method, NULL, &refusal) <= 0)
+	if (!fetch_parse(f, &head, &raw, copy)) {
+		fetch_stop(f, FETCH_OF_TALK, ERR_PROTOCOL);
 		return;
+	}
 	if (!interim)
 		fetch_note_head(f, &head);
 	if (f->calls->met)

@@ -144,6 +144,27 @@ static int http1_status_line(struct http1_reading *r, struct bytes line)
 	return 0;
 }
 
+/* obs-fold: the value of the field before goes on. It stands in place with the lines' ends in it,
+ * so that no length and no coding is ever read from such a value. */
+static int http1_folded_line(struct http1_reading *r, struct bytes line)
+{
+	size_t first = bytes_find_byte(r->in, '\n') + 1;
+	struct bytes *value;
+
+	if (r->head->side == HTTP1_REQUEST || line.data == r->in.data + first)
+		return http1_refuse(r->refusal, 400, N_("a field that begins with white space"));
+	if (!http1_is_clean(line))
+		return http1_refuse_byte(r, line);
+	r->head->folded = true;
+	if (http1_trim(line).len == 0)
+		return 0;
+	if (r->fields == 0 || r->fields > r->fields_most)
+		return 0; /* it came in pieces: the lines will be taken again; or too many */
+	value = &r->head->field[r->fields - 1].value;
+	*value = http1_trim(bytes_of(value->data, (size_t)(line.data + line.len - value->data)));
+	return 0;
+}
+
 /* name ":" OWS value OWS */
 static int http1_field_line(struct http1_reading *r, struct bytes line)
 {
@@ -151,7 +172,7 @@ static int http1_field_line(struct http1_reading *r, struct bytes line)
 	struct bytes name = bytes_first(line, colon);
 
 	if (line.data[0] == ' ' || line.data[0] == '\t')
-		return http1_refuse(r->refusal, 400, N_("a field that begins with white space"));
+		return http1_folded_line(r, line);
 	if (!http1_is_clean(line))
 		return http1_refuse_byte(r, line);
 	if (colon == line.len)
@@ -304,6 +325,7 @@ int64_t http1_parse(struct http1_head *head, enum http1_side side, struct bytes 
 
 	head->side = side;
 	head->status = 0;
+	head->folded = false;
 	head->method = head->target = head->reason = bytes_of(NULL, 0);
 	http1_resume(&r, *seen);
 	found = http1_lines(&r);
@@ -320,6 +342,27 @@ int64_t http1_parse(struct http1_head *head, enum http1_side side, struct bytes 
 	if (in.len >= r.head_bytes)
 		return http1_refuse(refusal, 431, N_("a head longer than its limit"));
 	return 0;
+}
+
+static bool http1_is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+void http1_unfold(uint8_t *head, size_t bytes)
+{
+	for (size_t i = 1; i + 1 < bytes; i++) {
+		size_t from = i, to = i + 1;
+
+		if (head[i] != '\n' || !http1_is_blank(head[to]))
+			continue;
+		from -= head[i - 1] == '\r';
+		while (from > 0 && http1_is_blank(head[from - 1]))
+			from--;
+		while (to < bytes && http1_is_blank(head[to]))
+			to++;
+		memset(head + from, ' ', to - from);
+	}
 }
 
 const struct http1_field *http1_next(const struct http1_head *head, const struct http1_field *field,

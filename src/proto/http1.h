@@ -6,7 +6,9 @@
  * Strict where one message could be taken for two (smuggling): two lengths, length beside chunked,
  * a coding after chunked, obs-fold, white space before a colon, anything but digits in a length, a
  * bare CR, NUL. Lenient where the courses are: a bare LF ends a line, empty lines before a request
- * are skipped, a header-less request is whole at its empty line. Nothing is allocated. */
+ * are skipped, a header-less request is whole at its empty line; and of a response, where the RFC
+ * asks it of a client: obs-fold, equal lengths, a length beside chunked (which counts, and the
+ * connection ends with it). Nothing is allocated. */
 #ifndef PROTO_HTTP1_H
 #define PROTO_HTTP1_H
 
@@ -21,7 +23,7 @@ enum {
 };
 
 struct http1_field {
-	struct bytes name, value; /* value: white space stripped at both ends */
+	struct bytes name, value; /* value: white space stripped at both ends; see `folded` */
 };
 
 /* How the end of a body is known. */
@@ -45,6 +47,9 @@ struct http1_head {
 	uint64_t length;       /* HTTP1_LENGTH: of the body */
 	bool keep_alive;       /* another message may follow on this connection */
 	bool expects_continue; /* Expect: 100-continue, in HTTP/1.1 */
+
+	/* A response's field goes over several lines, their ends in its value: http1_unfold. */
+	bool folded;
 };
 
 /* Why a message is refused: the status a server answers with (400, 413, 414, 431, 501, 505) and the
@@ -70,6 +75,9 @@ struct http1_limits {
 int64_t http1_parse(struct http1_head *head, enum http1_side side, struct bytes in, size_t *seen,
 		    struct bytes method, const struct http1_limits *limits,
 		    struct http1_refusal *refusal);
+
+/* Replaces what folds lines in a copy of a head by spaces (RFC 9112 5.2), to be parsed again. */
+void http1_unfold(uint8_t *head, size_t bytes);
 
 /* The first field called `name` (any case), or NULL. */
 const struct http1_field *http1_find(const struct http1_head *head, const char *name);

@@ -3,7 +3,8 @@
  *
  * A message that could end at two places, depending on who reads it, is refused: two lengths, even
  * equal ones; a length beside a coding; a coding that is not known, or not the last. The two things
- * that RFC 9112 lets a server repair (6.3) are refused too.
+ * that RFC 9112 lets a server repair (6.3) are refused too. Of a response, which nobody reads after
+ * us, equal lengths are one, and beside chunked a length says nothing.
  *
  * Source: RFC 9112 3.2, 6 and 9.3, RFC 9110 8.6 and 10.1.1. */
 #include "proto/http1_parts.h"
@@ -15,6 +16,7 @@
 struct http1_met {
 	unsigned hosts, lengths, codings;
 	struct bytes host, length;
+	bool differ; /* lengths */
 	bool close, keep, continues;
 };
 
@@ -53,6 +55,7 @@ static void http1_meet(struct http1_met *met, const struct http1_field *f)
 		break;
 	case 14:
 		if (http1_is(f->name, BYTES_LITERAL("content-length"))) {
+			met->differ |= met->lengths > 0 && !bytes_equal(met->length, f->value);
 			met->lengths++;
 			met->length = f->value;
 		}
@@ -80,11 +83,16 @@ static int http1_host(const struct http1_head *head, const struct http1_met *met
 static int http1_length(struct http1_head *head, const struct http1_met *met,
 			struct http1_refusal *refusal)
 {
+	struct bytes list = met->length, one = list, member;
+	bool differ = met->differ;
 	int err;
 
-	if (met->lengths > 1)
+	if (head->side == HTTP1_RESPONSE && http1_next_member(&list, &one))
+		while (http1_next_member(&list, &member))
+			differ |= !bytes_equal(one, member);
+	if (differ || (met->lengths > 1 && head->side == HTTP1_REQUEST))
 		return http1_refuse(refusal, 400, N_("two lengths"));
-	err = number_parse_u64(met->length, &head->length);
+	err = number_parse_u64(one, &head->length);
 	if (err == ERR_RANGE || (err == 0 && head->length > INT64_MAX))
 		return http1_refuse(refusal, 413, N_("a length of 2^63 or more"));
 	if (err < 0)
@@ -152,7 +160,7 @@ static int http1_frame(struct http1_head *head, const struct http1_met *met,
 {
 	bool response = head->side == HTTP1_RESPONSE;
 
-	if (met->codings > 0 && met->lengths > 0)
+	if (met->codings > 0 && met->lengths > 0 && !response)
 		return http1_refuse(refusal, 400, N_("a length beside a transfer coding"));
 	if (met->codings > 0 && head->minor == 0 && !response)
 		return http1_refuse(refusal, 400, N_("a transfer coding in HTTP/1.0"));
@@ -179,8 +187,8 @@ static bool http1_stays(const struct http1_head *head, const struct http1_met *m
 		return false;
 	if (head->side == HTTP1_RESPONSE && head->status < 200)
 		return true; /* the final response follows */
-	if (met->codings > 0 && head->minor == 0)
-		return false; /* whoever sends this may mean another end: RFC 9112 6.1 */
+	if (met->codings > 0 && (head->minor == 0 || met->lengths > 0))
+		return false; /* whoever sends this may mean another end: RFC 9112 6.1, 6.3 */
 	return !met->close && (head->minor > 0 || met->keep);
 }
 

@@ -323,18 +323,55 @@ def test_a_bomb(get, prise):
     assert (prise.directory / "f").stat().st_size == 100 << 20
 
 
+# Odd answers
+
+def test_folded_fields(get):
+    """RFC 9112 5.2: a user agent puts a space in their place."""
+    answer = (b"HTTP/1.1 302 Found\r\nSet-Cookie: a=b;\r\n\tPath=/\r\nX: un\r\n  deux\n trois\r\n"
+              b"Location:\r\n /next\r\nContent-Length: 0\r\n\r\n")
+    with Odd(answer, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi") as odd:
+        done = get("-i", odd.url)
+        assert done.code == 0 and done.out.endswith("hi")
+    assert "X: un    deux  trois\r\n" in done.out and "Location:   /next\r\n" in done.out
+    assert odd.heads[1].startswith(b"GET /next ") and b"Cookie: a=b\r\n" in odd.heads[1]
+
+
+@pytest.mark.parametrize("fields", [b"Content-Length: 2\r\nContent-Length: 2",
+                                    b"Content-Length: 2, 2"])
+def test_lengths_that_are_one(get, fields):
+    """RFC 9112 6.3: of an answer, equal ones may be taken."""
+    with Odd(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\nhi") as odd:
+        done = get(odd.url)
+    assert done.code == 0 and done.out == "hi"
+
+
+def test_a_length_beside_chunks(get):
+    """Chunked counts, and nothing that follows on that connection is believed."""
+    answer = (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
+              b"2\r\nhi\r\n0\r\n\r\n")
+
+    def stay(s):
+        odd.head(s)
+        s.sendall(answer)
+        odd.head(s)
+    with Odd(stay) as odd:
+        done = get(odd.url, odd.url)
+    assert done.code == 0 and done.out == "hihi" and odd.count == 2
+
+
 # Broken answers
 
 @pytest.mark.parametrize("answer, text", [
     (b"", "without an answer"),
     (b"HTTP/1.1 200 OK\r\nContent-", "without an answer"),
     (b"SSH-2.0-OpenSSH\r\n\r\n", "no valid HTTP"),
-    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nhi", "two lengths"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", "two lengths"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nhi",
      "no valid HTTP"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length:\r\n 2\r\n\r\nhi", "not just digits"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nhi", "not just digits"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhi", "no valid HTTP"),
-    (b"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", "no valid HTTP"),
+    (b"HTTP/1.1 200 OK\r\n A: b\r\n\r\n", "no valid HTTP"),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "no valid HTTP"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000, "no valid HTTP"),
     (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10000 + b"\r\n", "no valid HTTP"),

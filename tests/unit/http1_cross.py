@@ -61,6 +61,7 @@ LAXER = {
 OTHERWISE = {
     "keep-alive in HTTP/1.0": "RFC 9112 9.3; h11 does not know it",
     "close in quotes": "a list's members may be quoted; h11 splits at every comma",
+    "a length beside chunked in a response": "RFC 9112 6.3: nothing behind it is to be believed",
 }
 
 
@@ -73,6 +74,10 @@ class Message:
 
     def shown(self):
         return (self.minor, self.start, self.fields, self.content)
+
+
+def unfolded(value):
+    return re.sub(rb"\r?\n[ \t]+", b" ", value).strip(b" \t")
 
 
 class Helper:
@@ -94,7 +99,7 @@ class Helper:
     def head(self, side):
         minor, status, keep = self.number(), self.number(), self.number()
         words, target = self.string(), self.string()
-        fields = [(self.string().lower(), self.string()) for _ in range(self.number())]
+        fields = [(self.string().lower(), unfolded(self.string())) for _ in range(self.number())]
         message = Message(minor, (status, words) if side else (words, target), fields)
         message.keep = bool(keep)
         return message
@@ -247,6 +252,9 @@ def difference(side, method, data, ours, theirs):
                 return "keep-alive in HTTP/1.0"
             if mine.keep and any(b'"' in value for value in connection):
                 return "close in quotes"
+            if other.keep and re.search(rb"(?i)^content-length *:", data, re.M) and any(
+                    name == b"transfer-encoding" for name, _ in mine.fields) and side == RESPONSE:
+                return "a length beside chunked in a response"
             return f"! another may follow: {mine.keep} for us, {other.keep} for h11"
     if len(messages) < len(their_messages) or (why and not their_why):
         return why if why in STRICTER else f"! {why!r} for us, h11 takes it"
@@ -307,6 +315,8 @@ EXAMPLES = [
      b"HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: gzip\r\n\r\n"),
     ("keep-alive in HTTP/1.0", REQUEST, b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
     ("close in quotes", REQUEST, GET + b'Connection: "a, close, b"\r\n\r\n'),
+    ("a length beside chunked in a response", RESPONSE,
+     OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
 ]
 
 
