@@ -16,7 +16,7 @@ enum option_type {
 	OPTION_LIST,     /* struct option_list: may be given again; has no fallback */
 };
 
-enum { OPTION_LIST_MOST = 64 };
+enum { OPTION_LIST_MOST = 256 };
 
 struct option_list {
 	const char *item[OPTION_LIST_MOST];

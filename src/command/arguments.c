@@ -173,9 +173,11 @@ static int set(const struct command_call *call, struct found found, const char *
 		return missing_value(found, word);
 	text_printf(&t, _("%s with %s"), word, _(option_expects(found.row)));
 	put_bounds(&t, found.row);
-	if (err == ERR_FULL)
+	if (err == ERR_FULL) {
+		t.len = 0;
+		text_printf(&t, _("%s %d times at most"), word, OPTION_LIST_MOST);
 		say_usage(advice, _("%s is given too many times"), word);
-	else if (err == ERR_RANGE)
+	} else if (err == ERR_RANGE)
 		say_usage(advice, _("%s %s is out of range"), word, value);
 	else
 		say_usage(advice, _("%s %s is not understood"), word, value);

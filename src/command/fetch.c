@@ -344,6 +344,10 @@ static void fetch_head(struct fetch *f, struct bytes raw, bool interim)
 		f->calls->met(f->owner, &head, raw);
 	if (interim)
 		return;
+	if (head.status == 417 && fetch_expects(f)) { /* RFC 9110 10.1.1 */
+		f->insists = f->repeats = f->following = true;
+		return;
+	}
 	fetch_judge(f, &head);
 	if (f->over || f->following)
 		return;
@@ -431,6 +435,11 @@ static void fetch_next(struct fetch *f)
 		return;
 	}
 	f->following = false;
+	if (f->repeats) {
+		f->repeats = false;
+		fetch_exchange_begin(f, true);
+		return;
+	}
 	fetch_redirect(f, &f->next, f->exchange.status);
 }
 

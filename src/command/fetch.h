@@ -107,6 +107,8 @@ struct fetch {
 	struct url url; /* to be asked for */
 	struct bytes method;
 	bool with_content, credentials, following, retried;
+	bool insists;    /* the server does not know Expect: the content goes without */
+	bool repeats;    /* following the same request again, so */
 	struct url next; /* while following */
 	struct follow follow;
 	struct link *link;

@@ -1,7 +1,7 @@
 /* A request's head. What the user gave with -H stands in place of ours of that name. */
 #include "command/fetch.h"
 
-enum { FETCH_EXPECT_BYTES = 1 << 20 };
+enum { FETCH_EXPECT_BYTES = 1 << 20, FETCH_BASIC_BYTES = 16384 };
 
 bool fetch_field(const char *field, struct bytes *name, struct bytes *value)
 {
@@ -17,7 +17,7 @@ bool fetch_field(const char *field, struct bytes *name, struct bytes *value)
 
 bool fetch_expects(const struct fetch *f)
 {
-	return f->with_content && f->request->minor > 0 &&
+	return f->with_content && f->request->minor > 0 && !f->insists &&
 	       f->request->content_bytes > FETCH_EXPECT_BYTES;
 }
 
@@ -79,21 +79,16 @@ static bool put_given(struct text *t, const struct fetch *f)
 
 static bool put_basic(struct text *t, const struct fetch *f, const char *name, const char *user)
 {
-	char buffer[2048];
-	struct text basic = TEXT_OVER(buffer);
-	bool has_password = strchr(user, ':') != NULL;
+	char whole[FETCH_BASIC_BYTES / 2], buffer[FETCH_BASIC_BYTES];
+	struct text words = TEXT_OVER(whole), basic = TEXT_OVER(buffer);
 
+	text_put_string(&words, user);
+	if (!strchr(user, ':'))
+		text_put_byte(&words, ':');
 	text_put_string(&basic, "Basic ");
-	if (has_password) {
-		text_put_base64(&basic, bytes_of_string(user));
-	} else {
-		char with_colon[URL_USER_BYTES + 1];
-		struct text w = TEXT_OVER(with_colon);
-
-		text_put_string(&w, user);
-		text_put_byte(&w, ':');
-		text_put_base64(&basic, text_bytes(&w));
-	}
+	text_put_base64(&basic, text_bytes(&words));
+	if (words.cut || basic.cut)
+		return false;
 	return put_field(t, f, name, text_bytes(&basic));
 }
 
@@ -112,12 +107,21 @@ static bool put_credentials(struct text *t, const struct fetch *f, bool by_proxy
 	return !cookies.len || put_field(t, f, "Cookie", text_bytes(&cookies));
 }
 
+/* Methods that mean content: of these RFC 9110 8.6 wants to hear that there is none. */
+static bool means_content(struct bytes method)
+{
+	return bytes_equal(method, BYTES_LITERAL("PUT")) ||
+	       bytes_equal(method, BYTES_LITERAL("POST")) ||
+	       bytes_equal(method, BYTES_LITERAL("PATCH"));
+}
+
 static bool put_content_fields(struct text *t, const struct fetch *f)
 {
 	const struct fetch_request *r = f->request;
 
 	if (!f->with_content)
-		return true;
+		return !means_content(f->method) ||
+		       put_field(t, f, "Content-Length", BYTES_LITERAL("0"));
 	if (r->content_type && !put_field(t, f, "Content-Type", bytes_of_string(r->content_type)))
 		return false;
 	if (!is_given(f, "Content-Length") &&

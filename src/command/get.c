@@ -98,6 +98,9 @@ static int get_check_fields(const struct get_options *given)
 
 		if (!fetch_field(item, &name, &value) || strpbrk(item, "\r\n"))
 			return say_usage(_("-H 'Name: value'"), _("'%s' is no field"), item);
+		if (value.len && bytes_equal_fold(name, BYTES_LITERAL("Transfer-Encoding")))
+			return say_usage(_("-d or -F alone: content goes with its length"),
+					 _("'%s' would say of content what it is not"), item);
 	}
 	if (given->method && !http1_is_token(bytes_of_string(given->method)))
 		return say_usage(_("-X with GET, HEAD, PUT, DELETE, ..."), _("'%s' is no method"),
@@ -197,7 +200,7 @@ static int get_all(const struct command_call *call, struct links *links,
 {
 	const struct get_options *given = call->options;
 	struct fetch *fetch = malloc(sizeof *fetch);
-	char buffer[1024];
+	char buffer[8192];
 	const char *user = get_password(given->user, buffer, sizeof buffer);
 	int worst = 0;
 

@@ -147,15 +147,14 @@ static int configuration_check_listen(cfg_t *cfg, const char *value)
 
 static int configuration_check_value(cfg_t *cfg, const struct option *row, const char *value)
 {
-	uint64_t scratch[256] = {
-		0}; /* option_set writes at the row's offset: any struct of ours fits */
+	struct option alone = *row;
+	uint64_t scratch[16] = {0}; /* any value but a list fits */
 	int err;
 
 	if (row->type == OPTION_LIST)
 		return configuration_check_listen(cfg, value);
-	if (row->offset + sizeof(uint64_t) > sizeof scratch)
-		return 0;
-	err = option_set(row, scratch, value);
+	alone.offset = 0;
+	err = option_set(&alone, scratch, value);
 	if (err == ERR_RANGE)
 		configuration_say(configuration_current,
 				  _("%s:%d: %s = \"%s\": expected %" PRIu64 " to %" PRIu64 "%s"),

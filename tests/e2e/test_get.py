@@ -323,6 +323,54 @@ def test_a_bomb(get, prise):
     assert (prise.directory / "f").stat().st_size == 100 << 20
 
 
+def test_methods_that_mean_content(get):
+    """RFC 9110 8.6: they say that they have none."""
+    with Web(fixed(b"")) as web:
+        for method in ("PUT", "POST", "DELETE", "GET"):
+            assert get("-X", method, web.url).code == 0
+    assert [r.fields.get("content-length") for r in web.asked] == ["0", "0", None, None]
+
+
+def test_a_server_that_does_not_know_expect(get, prise):
+    """RFC 9110 10.1.1: then the same again without it."""
+    data, got = os.urandom(2 << 20), []
+    (prise.directory / "big").write_bytes(data)
+
+    def take(s):
+        body = odd.head(s).partition(b"\r\n\r\n")[2]
+        while len(body) < len(data):
+            body += s.recv(1 << 16)
+        got.append(body)
+        s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\ngot it")
+    no = b"HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno"
+    with Odd(no, take) as odd:
+        done = get("-X", "PUT", "-d", "@big", odd.url)
+    assert done.code == 0 and done.out == "got it" and got == [data]
+    assert b"Expect:" in odd.heads[0] and b"Expect:" not in odd.heads[1]
+
+
+def test_a_coding_of_ones_own(get):
+    done = get("-H", "Transfer-Encoding: chunked", "-d", "x", "http://127.0.0.1:1/")
+    assert done.code == 2 and "Transfer-Encoding" in done.err
+
+
+def test_a_long_password(get):
+    with Web(fixed(b"x")) as web:
+        assert get("-u", "me:" + "p" * 4000, web.url).code == 0
+        assert get("-u", "me:" + "p" * 20000, web.url).code == 8
+    wanted = "Basic " + base64.b64encode(b"me:" + b"p" * 4000).decode()
+    assert [r.fields["authorization"] for r in web.asked] == [wanted]
+
+
+def test_many_files(get, prise):
+    with Web(fixed(b"x")) as web:
+        words = [word for i in range(70) for word in ("-o", f"f{i}", f"{web.url}/{i}")]
+        assert get(*words).code == 0
+        done = get(*["-o", "f"] * 257, web.url)
+        assert done.code == 2 and "256 times at most" in done.err
+    assert len(list(prise.directory.glob("f*"))) == 70
+
+
 # Odd answers
 
 def test_folded_fields(get):
