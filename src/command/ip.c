@@ -97,12 +97,25 @@ static bool ip_is_wanted(const struct command_common *common, const struct addre
 	return a->family == (common->v4 ? ADDRESS_V4 : ADDRESS_V6);
 }
 
+/* A service that listens on IPv6 alone may see ::ffff:192.0.2.1, which is 192.0.2.1. */
+static void ip_unmap(struct address *a)
+{
+	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (a->family != ADDRESS_V6 || memcmp(a->ip, prefix, sizeof prefix) != 0)
+		return;
+	a->family = ADDRESS_V4;
+	memmove(a->ip, a->ip + sizeof prefix, 4);
+	memset(a->ip + 4, 0, sizeof prefix);
+}
+
 static int ip_read(struct ip_service *s)
 {
 	struct bytes b = bytes_strip(bytes_of(s->answer, s->len));
 
 	if (address_parse_ip(b, &s->address) != 0 || s->address.scope)
 		return ip_no_address(s);
+	ip_unmap(&s->address);
 	if (ip_is_wanted(&s->run->call->common, &s->address))
 		return 0;
 	snprintf(s->fetch.why, sizeof s->fetch.why,
@@ -177,6 +190,7 @@ static int ip_say_fault(const struct ip_service *s)
 static int ip_say_apart(const struct ip_run *run)
 {
 	const struct ip_options *given = run->call->options;
+	struct event e;
 	int code = 0;
 
 	for (unsigned i = 0; i < run->services; i++) {
@@ -193,6 +207,11 @@ static int ip_say_apart(const struct ip_run *run)
 	}
 	if (run->services == 1)
 		return code;
+	event_init(&e, EVENT_WARNING, "ip.apart", run->call->command->name, say_now_us());
+	event_uint(&e, "agreeing", run->agreeing);
+	event_uint(&e, "wanted", given->agree);
+	event_uint(&e, "asked", run->services);
+	publish_and_say(run->call, &e);
 	say_warning(_("%u agree, and %" PRIu64 " were asked for"), run->agreeing, given->agree);
 	return 1;
 }
@@ -254,26 +273,47 @@ static int ip_ask(struct ip_run *run)
 	return err;
 }
 
+static bool ip_is_same(const struct url *a, const struct url *b)
+{
+	return url_same_origin(a, b) &&
+	       bytes_equal(bytes_of_string(a->target), bytes_of_string(b->target));
+}
+
+/* A service that is given twice is asked once: it cannot agree with itself. */
+static bool ip_is_known(const struct ip_run *run, const struct url *url)
+{
+	for (unsigned i = 0; i < run->services; i++)
+		if (ip_is_same(&run->service[i].url, url))
+			return true;
+	return false;
+}
+
 static int ip_read_urls(struct ip_run *run)
 {
 	const struct ip_options *given = run->call->options;
+	unsigned count = given->via.count ? given->via.count : 1;
 
-	for (unsigned i = 0; i < run->services; i++) {
-		struct ip_service *s = &run->service[i];
+	for (unsigned i = 0; i < count; i++) {
+		struct ip_service *s = &run->service[run->services];
 
 		s->run = run;
 		s->given = given->via.count ? given->via.item[i] : ip_usual;
 		if (url_parse(&s->url, bytes_of_string(s->given)) != 0)
 			return say_usage(_("--via with http://HOST/PATH or https://HOST/PATH"),
 					 _("'%s' is no URL"), s->given);
+		run->services += !ip_is_known(run, &s->url);
 	}
+	if (given->agree > run->services)
+		return say_usage(_("--via for each service to be asked"),
+				 _("%u service cannot make %u agree"), run->services,
+				 (unsigned)given->agree);
 	return 0;
 }
 
 static int ip_main(struct command_call *call)
 {
 	const struct ip_options *given = call->options;
-	struct ip_run run = {.call = call, .services = given->via.count ? given->via.count : 1};
+	struct ip_run run = {.call = call};
 	int code = trust_check_pin(given->pin);
 
 	if (code)
@@ -281,11 +321,7 @@ static int ip_main(struct command_call *call)
 	if (call->argc)
 		return say_usage(_("--via URL, to name a service"),
 				 _("'%s' is one argument too many"), call->argv[0]);
-	if (given->agree > run.services)
-		return say_usage(_("--via for each service to be asked"),
-				 _("%u service cannot make %u agree"), run.services,
-				 (unsigned)given->agree);
-	run.service = calloc(run.services, sizeof *run.service);
+	run.service = calloc(given->via.count + 1, sizeof *run.service);
 	if (!run.service)
 		return say_error(SAY_RUN, call->command->name, ERR_MEMORY);
 	code = ip_read_urls(&run);

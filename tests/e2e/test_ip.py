@@ -73,6 +73,23 @@ def test_agreement(ip):
         assert done.code == 1 and done.out == ""
         assert f"{c.url} says 192.0.2.9" in done.err and "2 agree" in done.err
         assert ip(*words, "--agree", "4").code == 2
+        done = ip(*words, "--agree", "3", "--json")
+        last = done.events[-1]
+        assert done.code == 1 and last["type"] == "ip.apart"
+        assert (last["agreeing"], last["wanted"], last["asked"]) == (2, 3, 3)
+
+
+def test_one_service_twice(ip):
+    with Web(fixed(b"192.0.2.1")) as web:
+        assert ip("--via", web.url, "--via", web.url + "/", "--agree", "2").code == 2
+        assert ip("--via", web.url, "--via", web.url).out == "192.0.2.1\n"
+    assert len(web.asked) == 1
+
+
+def test_a_mapped_address(ip):
+    with Web(fixed(b"192.0.2.1")) as a, Web(fixed(b"::ffff:192.0.2.1")) as b:
+        done = ip("--via", a.url, "--via", b.url, "--agree", "2")
+    assert done.code == 0 and done.out == "192.0.2.1\n"
 
 
 def test_errors(ip):
