@@ -4,6 +4,7 @@
 #include "base/number.h"
 #include "command/say.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
@@ -117,24 +118,47 @@ static int get_say_url(const char *given, int err)
 			 _("'%s' is no URL: %s"), given, _(err_text(err)));
 }
 
+/* What the terminal was like before it was to show no echo. */
+static struct termios get_terminal;
+
+/* Whoever gives up at the prompt gets the terminal back as it was. */
+static void get_give_up_prompt(int signal_number)
+{
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &get_terminal);
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+/* `line` without its end; empty where nobody answers. */
+static void get_read_password(char *line, int cap)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP};
+	struct termios quiet = get_terminal;
+	struct sigaction ours = {.sa_handler = get_give_up_prompt}, before[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		sigaction(signals[i], &ours, &before[i]);
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	if (!fgets(line, cap, stdin))
+		line[0] = '\0';
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &get_terminal);
+	for (unsigned i = 0; i < 4; i++)
+		sigaction(signals[i], &before[i], NULL);
+	line[strcspn(line, "\n")] = '\0';
+}
+
 /* --user NAME: the password is asked for where somebody can answer. */
 static const char *get_password(const char *user, char *buffer, size_t cap)
 {
-	struct termios before, quiet;
 	char line[512] = "";
 
 	if (!user || strchr(user, ':') || !isatty(STDIN_FILENO) ||
-	    tcgetattr(STDIN_FILENO, &before) < 0)
+	    tcgetattr(STDIN_FILENO, &get_terminal) < 0)
 		return user;
-	quiet = before;
-	quiet.c_lflag &= ~(tcflag_t)ECHO;
 	fprintf(stderr, _("password of %s: "), user);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-	if (!fgets(line, sizeof line, stdin))
-		line[0] = '\0';
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+	get_read_password(line, sizeof line);
 	fputc('\n', stderr);
-	line[strcspn(line, "\n")] = '\0';
 	snprintf(buffer, cap, "%s:%s", user, line);
 	return buffer;
 }

@@ -4,11 +4,13 @@ import base64
 import gzip
 import json
 import os
+import signal
+import termios
 import zlib
 
 import pytest
 
-from support import free_port, has_ipv6
+from support import free_port, has_ipv6, wait_until
 # pylint: disable-next=unused-import
 from webs import BINARY, NO_PROXIES, Odd, Web, fixed, get  # noqa: F401
 
@@ -360,6 +362,20 @@ def test_a_long_password(get):
         assert get("-u", "me:" + "p" * 20000, web.url).code == 8
     wanted = "Basic " + base64.b64encode(b"me:" + b"p" * 4000).decode()
     assert [r.fields["authorization"] for r in web.asked] == [wanted]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_gives_up_at_the_prompt_has_an_echo(prise, number):
+    master, terminal = os.openpty()
+
+    def echoes():
+        return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+    with os.fdopen(master), os.fdopen(terminal):
+        assert echoes()
+        process = prise.start("get", "-u", "bob", "http://127.0.0.1:1/", stdin=terminal)
+        wait_until(lambda: not echoes(), "the prompt")
+        process.send_signal(number)
+        assert process.wait(20) == -number and echoes()
 
 
 def test_many_files(get, prise):
