@@ -1,7 +1,8 @@
 /* Snapshots under way. Each goes to the first thread as mail, which looks up what there is to see.
  * Connections are seen in all workers at once; the last of them to be done sends the whole on. The
  * pumps outlive that: a service that is freed has every worker called first, and that call stands
- * behind these mails, since both are posted by the first thread.
+ * behind these mails, since both are posted by the first thread. That thread's own part has no such
+ * call to wait for it (worker_call runs it directly), and is therefore seen at once.
  *
  * What a loop did not come to before it ended stays on the list, which frees it. */
 #include "daemon/snapshot.h"
@@ -249,10 +250,12 @@ static void snapshot_scatter(struct snapshot *s)
 
 		part->snapshot = s;
 		part->mail.run = snapshot_visit;
-		if (loop_post(d->worker[w].loop, &part->mail))
-			continue;
-		part->err = ERR_FULL;
-		snapshot_part_done(part);
+		if (w == 0) {
+			snapshot_visit(&part->mail, d->worker[w].loop);
+		} else if (!loop_post(d->worker[w].loop, &part->mail)) {
+			part->err = ERR_FULL;
+			snapshot_part_done(part);
+		}
 	}
 }
 
