@@ -324,6 +324,17 @@ void driver_room(struct driver *d)
 		call_room(d);
 }
 
+void driver_drain(struct driver *d)
+{
+	if (over(d))
+		return;
+	out_reset(&d->out, d->room_bytes);
+	if (d->machine->drain)
+		d->machine->drain(d->state, &d->out, &d->now);
+	gather(d, 0);
+	settle(d);
+}
+
 void driver_tell(struct driver *d, const struct message *message)
 {
 	if (over(d))

@@ -73,6 +73,7 @@ void driver_feed(struct driver *d, struct bytes in); /* one read; a `chunk` mach
 						      * at most MACHINE_CHUNK_BYTES */
 void driver_eof(struct driver *d);
 void driver_room(struct driver *d); /* nothing unless wants_room */
+void driver_drain(struct driver *d);
 void driver_tell(struct driver *d, const struct message *message);
 void driver_datagram(struct driver *d, struct bytes in);
 

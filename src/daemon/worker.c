@@ -93,10 +93,10 @@ void worker_opened(struct worker *worker)
 	worker->connections++;
 }
 
+/* Its loop goes on until all have drained: the others' clients may ask what is seen in its thread.
+ */
 static void worker_drained(struct worker *worker)
 {
-	if (worker != worker->first)
-		loop_stop(worker->loop);
 	if (atomic_fetch_sub(&worker->first->going, 1) == 1)
 		loop_stop(worker->first->loop);
 }

@@ -19,7 +19,7 @@ struct worker {
 	bool draining;
 	uint64_t connections; /* open now, of all services */
 	pthread_t thread;
-	struct worker *first; /* worker 0, which hears the signals and therefore stops last */
+	struct worker *first; /* worker 0, which hears the signals */
 	atomic_uint going;    /* of worker 0: workers that have not come to the end of a drain */
 };
 
@@ -37,12 +37,12 @@ void worker_stop(struct worker *worker);
  * thread of its own. Only from the first thread. */
 void worker_call(struct worker *worker, void (*run)(void *argument), void *argument);
 
-/* One connection more, or one less: a draining worker stops when the last is gone, and worker 0
- * when all others have. */
+/* One connection more, or one less: worker 0 stops when the last of all draining workers is gone,
+ * and who runs the workers stops the others then. */
 void worker_opened(struct worker *worker);
 void worker_closed(struct worker *worker);
 
-/* From now on the worker stops once it has no connection. */
+/* From now on worker 0 waits for this worker's connections, and for no new ones. */
 void worker_drain(struct worker *worker);
 
 #endif

@@ -19,13 +19,6 @@ static const struct machine *conn_machine(const struct conn *c)
 	return c->pump->plan.machine;
 }
 
-void conn_event(struct conn *c, struct event *e)
-{
-	e->service = c->pump->plan.service;
-	if (c->pump->calls.event)
-		c->pump->calls.event(c->pump->plan.owner, e);
-}
-
 static void conn_lifecycle_event(struct conn *c, const char *type, int why)
 {
 	struct event *e = &c->pump->common->out.event[0];
@@ -558,6 +551,15 @@ bool conn_tell(struct conn *c, const struct message *message)
 		return true;
 	conn_machine(c)->tell(c->machine, message, conn_out(c), loop_now(conn_loop(c)));
 	return conn_settle(c) && conn_after(c);
+}
+
+void conn_drain(struct conn *c)
+{
+	if (c->state != CONN_OPEN || !conn_machine(c)->drain)
+		return;
+	conn_machine(c)->drain(c->machine, conn_out(c), loop_now(conn_loop(c)));
+	if (conn_settle(c))
+		conn_set_interest(c);
 }
 
 bool conn_begin(struct conn *c, const struct address *local)

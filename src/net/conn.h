@@ -140,6 +140,9 @@ bool conn_open(struct conn *c, const struct address *local);
 /* Hands the machine a message. False when the conn is gone afterwards. */
 bool conn_tell(struct conn *c, const struct message *message);
 
+/* Tells the machine that its service stops. The conn may be gone afterwards. */
+void conn_drain(struct conn *c);
+
 /* The machine will not be called again; what is queued is sent, then our half is closed. False when
  * the conn is gone. */
 bool conn_finish(struct conn *c);

@@ -313,10 +313,26 @@ static void pump_drain_due(struct wheel_timer *timer, void *context)
 		loop_arm(pump->common->loop, timer, now_ns + PUMP_LOOK_MS * MOMENT_MS);
 }
 
+/* Messages wait until all have been told: what one sets off may end another. */
+static void pump_tell_drain(struct pump *pump)
+{
+	bool was_busy = pump->common->busy;
+	struct conn *next;
+
+	pump->common->busy = true;
+	for (struct conn *c = pump->first; c; c = next) {
+		next = c->next;
+		conn_drain(c);
+	}
+	pump->common->busy = was_busy;
+	pump_deliver(pump->common);
+}
+
 void pump_drain(struct pump *pump, uint64_t boot_ns)
 {
 	pump->draining = true;
 	pump->drain_until_ns = boot_ns;
+	pump_tell_drain(pump);
 	pump_close_all(pump, false);
 	if (pump->first) {
 		pump->drain_timer.due = pump_drain_due;
@@ -394,4 +410,11 @@ const struct address *conn_remote(const struct conn *c)
 int conn_descriptor(const struct conn *c)
 {
 	return c->fd;
+}
+
+void conn_event(struct conn *c, struct event *e)
+{
+	e->service = c->pump->plan.service;
+	if (c->pump->calls.event)
+		c->pump->calls.event(c->pump->plan.owner, e);
 }

@@ -150,3 +150,15 @@ void http_remember(struct http *h, const struct http_request *r)
 	h->is_head = r->method == HTTP_HEAD_METHOD;
 	h->keep_alive = r->keep_alive;
 }
+
+void http_recall(const struct http *h, struct http_request *r)
+{
+	r->method = h->is_head ? HTTP_HEAD_METHOD : HTTP_UNKNOWN;
+	r->has = 0;
+	r->in_api = false;
+	r->keep_alive = h->keep_alive;
+	r->head.minor = h->minor;
+	r->head.method = bytes_of(h->memo.text, h->memo.method_len);
+	r->head.target = bytes_of(h->memo.text + h->memo.method_len, h->memo.len);
+	r->head.fields = 0;
+}

@@ -202,7 +202,7 @@ static size_t http_ask(struct http *h, struct http_request *r, struct bytes in, 
 	message.number[2] = end - begin;
 	message.body = bytes_of(body, sizeof ask + bytes);
 	out_tell(out, OUT_HUB, &message);
-	r->keep_alive = r->head.keep_alive;
+	r->keep_alive = r->head.keep_alive && !h->draining;
 	http_remember(h, r);
 	h->state = HTTP_ASKED;
 	return bytes;
@@ -270,7 +270,7 @@ static void http_relay(struct http *h, const struct message *message, struct out
 	bool empty = status == 204 || status == 304;
 	struct message gone = {.kind = HTTP_GONE};
 
-	h->keep_alive = h->keep_alive && (!streams || h->minor || h->is_head);
+	h->keep_alive = h->keep_alive && !h->draining && (!streams || h->minor || h->is_head);
 	http_head_begin(&t, status, h->keep_alive, h->minor, now);
 	if (streams && h->minor)
 		text_put_string(&t, "Transfer-Encoding: chunked\r\n");
@@ -282,6 +282,8 @@ static void http_relay(struct http *h, const struct message *message, struct out
 	http_log(h, NULL, status, h->is_head || streams ? 0 : content.len, now);
 	if (streams && !h->is_head) {
 		h->state = HTTP_STREAMING;
+		h->idle_ns = now->boot_ns;
+		http_watch_time(h, out);
 		http_put_chunk(h, content, out);
 		out_more(out);
 		return;
@@ -290,6 +292,31 @@ static void http_relay(struct http *h, const struct message *message, struct out
 		out_tell(out, OUT_HUB, &gone); /* HEAD has had all that it will get */
 	else if (!h->is_head && !empty)
 		out_borrow(out, content);
+	http_done(h, out, now);
+}
+
+/* A stream's end. */
+static void http_cease(struct http *h, struct out *out, const struct moment *now)
+{
+	if (h->minor)
+		out_static(out, BYTES_LITERAL("0\r\n\r\n"));
+	http_done(h, out, now);
+}
+
+void http_let_go(struct http *h, struct out *out, const struct moment *now)
+{
+	struct message gone = {.kind = HTTP_GONE};
+	struct http_request r;
+
+	out_tell(out, OUT_HUB, &gone);
+	h->keep_alive = false;
+	if (h->state == HTTP_STREAMING) {
+		http_cease(h, out, now);
+		return;
+	}
+	http_recall(h, &r);
+	r.in_api = true;
+	http_answer(h, &r, 503, N_("that cannot be told just now"), NULL, out, now);
 	http_done(h, out, now);
 }
 
@@ -304,8 +331,6 @@ void http_hear(struct http *h, const struct message *message, struct out *out,
 		http_put_chunk(h, message->body, out);
 		out_more(out);
 	} else if (message->kind == HTTP_CEASE && h->state == HTTP_STREAMING) {
-		if (h->minor)
-			out_static(out, BYTES_LITERAL("0\r\n\r\n"));
-		http_done(h, out, now);
+		http_cease(h, out, now);
 	}
 }

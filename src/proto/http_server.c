@@ -16,9 +16,10 @@
  *                                   └──► HTTP_ASKED ──► HTTP_STREAMING ─┘
  *
  * A request gets request_ms from its first byte to the end of its head, and a second more for each
- * HTTP_RATE_BYTES of its body; then it is answered 408. A connection without a request ends in
- * silence after keep_alive_ms. What was not understood to its last byte is answered and the
- * connection ends, since nobody can say where the next request begins. */
+ * HTTP_RATE_BYTES of its body; then it is answered 408, or 503 if it is we who are late. A
+ * connection without a request ends in silence after keep_alive_ms. What was not understood to its
+ * last byte is answered and the connection ends, since nobody can say where the next request
+ * begins. */
 #include "proto/http_server_parts.h"
 
 #define ROW(key, kind, field, ...)                                           \
@@ -60,9 +61,11 @@ static uint64_t http_due_ns(const struct http *h)
 
 	switch ((enum http_state)h->state) {
 	case HTTP_STORING:
-	case HTTP_ASKED:
-	case HTTP_STREAMING:
 		return MOMENT_NEVER;
+	case HTTP_STREAMING:
+		return h->draining ? h->idle_ns + HTTP_FAREWELL_MS * MOMENT_MS : MOMENT_NEVER;
+	case HTTP_ASKED:
+		break;
 	case HTTP_DISCARD:
 	case HTTP_STORE:
 		extra_ns = h->body.content_bytes / HTTP_RATE_BYTES * MOMENT_S;
@@ -280,7 +283,7 @@ static size_t http_take_head(struct http *h, struct bytes in, struct out *out,
 	}
 	r.method = http_method_of(r.head.method);
 	r.has = http_has(&r.head);
-	r.keep_alive = r.head.keep_alive;
+	r.keep_alive = r.head.keep_alive && !h->draining;
 	r.in_api = false;
 	if (r.method != HTTP_PUT)
 		http_judge_body(&r);
@@ -382,6 +385,8 @@ static void http_tick(void *m, struct out *out, const struct moment *now)
 	h->armed_ns = MOMENT_NEVER;
 	if (http_due_ns(h) > now->boot_ns) {
 		http_watch_time(h, out);
+	} else if (h->state == HTTP_STREAMING || h->state == HTTP_ASKED) {
+		http_let_go(h, out, now);
 	} else if (h->state != HTTP_HEAD || h->begun_ns) {
 		http_too_slow(h, out, now);
 	} else {
@@ -428,13 +433,27 @@ static void http_close(void *m, int why)
 	http_put_drop(m);
 }
 
-/* A stream has no end to wait for. */
+/* From now on every answer is its connection's last; a stream is told what its reader should still
+ * know, and ends. */
+static void http_drain(void *m, struct out *out, const struct moment *now)
+{
+	struct http *h = m;
+
+	h->draining = true;
+	if (h->state != HTTP_STREAMING)
+		return;
+	h->idle_ns = now->boot_ns;
+	http_watch_time(h, out);
+}
+
+/* A stream has no end to wait for, but for the one that http_drain sets. */
 static bool http_busy(const void *m)
 {
 	const struct http *h = m;
 
-	return h->state != HTTP_STREAMING &&
-	       (h->begun_ns || h->state == HTTP_STORING || h->state == HTTP_ASKED);
+	if (h->state == HTTP_STREAMING)
+		return h->draining;
+	return h->begun_ns || h->state == HTTP_STORING || h->state == HTTP_ASKED;
 }
 
 const struct machine http_machine = {
@@ -450,5 +469,6 @@ const struct machine http_machine = {
 	.room = http_room,
 	.tell = http_tell,
 	.close = http_close,
+	.drain = http_drain,
 	.busy = http_busy,
 };

@@ -17,6 +17,7 @@ enum {
 	HTTP_COPY_MOST = 4096,                         /* copies of one answer, a hub's aside */
 	HTTP_RATE_BYTES = 1024, /* a second: what a body has to come at, at least */
 	HTTP_MEMO_BYTES = 126,
+	HTTP_FAREWELL_MS = 250, /* for a stream's last events when the service stops */
 };
 
 enum http_state {
@@ -68,6 +69,7 @@ struct http {
 	bool keep_alive, is_head, eof, first;
 	bool continued; /* 100 was sent */
 	bool ending;    /* idle for too long: it ends when all is sent */
+	bool draining;  /* the service stops: the answer under way is the last */
 	struct http1_body body;
 	void *writer;
 	struct address remote, local;
@@ -106,6 +108,8 @@ void http_refuse(struct http *h, struct http_request *r, unsigned status, const 
 void http_log(const struct http *h, const struct http_request *r, unsigned status, uint64_t bytes,
 	      const struct moment *now);
 void http_remember(struct http *h, const struct http_request *r);
+/* A request whose head is gone, as far as the memo has it. */
+void http_recall(const struct http *h, struct http_request *r);
 
 void http_put_file_fields(struct text *t, const struct http_found *found);
 
@@ -136,6 +140,8 @@ size_t http_visit_mount(struct http *h, struct http_request *r, struct bytes in,
 			struct out *out, const struct moment *now);
 bool http_comes_from_us(struct http *h, struct http_request *r, struct out *out,
 			const struct moment *now);
+/* What was asked is not waited for any longer: a stream ends, or it is answered 503. */
+void http_let_go(struct http *h, struct out *out, const struct moment *now);
 void http_hear(struct http *h, const struct message *message, struct out *out,
 	       const struct moment *now);
 

@@ -68,13 +68,8 @@ static void http_put_answer(struct http *h, unsigned status, const char *why, st
 {
 	struct http_request r;
 
-	r.method = HTTP_PUT;
-	r.in_api = false;
-	r.keep_alive = h->keep_alive;
-	r.head.minor = h->minor;
-	r.head.method = bytes_of(h->memo.text, h->memo.method_len);
-	r.head.target = bytes_of(h->memo.text + h->memo.method_len, h->memo.len);
-	r.head.fields = 0;
+	h->keep_alive = h->keep_alive && !h->draining;
+	http_recall(h, &r);
 	http_answer(h, &r, status, why, NULL, out, now);
 	http_done(h, out, now);
 }

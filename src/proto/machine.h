@@ -60,6 +60,10 @@ struct machine {
 		     const struct moment *now);
 	void (*close)(void *m, int why); /* 0, or the ERR_ that ended it */
 
+	/* The service stops: once, after `open` and before `close`. What is under way may go on,
+	 * and nothing else should begin. NULL: nobody need be told. */
+	void (*drain)(void *m, struct out *out, const struct moment *now);
+
 	/* An exchange is under way that a stopping service should let end (a game, half a request).
 	 * NULL: never, once nothing is held or queued. */
 	bool (*busy)(const void *m);

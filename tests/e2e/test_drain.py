@@ -1,11 +1,15 @@
 """What is under way over HTTP while the daemon reloads, and when it stops."""
 
 import contextlib
+import http.client
 import re
 import signal
 import threading
+import time
 
-from support import free_port
+import pytest
+from support import SECONDS, free_port
+from talking import configured, read_until
 
 ASK = b"GET /api/connections?limit=50 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -48,3 +52,73 @@ def test_reloads_while_connections_are_listed(serve):
         over.set()
         for asker in askers:
             asker.join()
+
+
+@pytest.fixture(params=[1, 2], ids=["one loop", "two loops"])
+def daemon(request, serve):
+    return configured(serve, {"": f'loops = {request.param}\ndrain = "1h"', "http": "",
+                              "echo": ""})
+
+
+def held(daemon):
+    """A client in the middle of its request, which the drain waits for."""
+    s = daemon.connect("http")
+    s.sendall(b"GET /healthz HTTP/1.1\r\n")
+    return s
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/connections", "/api/status", "/"])
+def test_who_asks_on_is_told_of_the_end(daemon, path):
+    """Else whoever asks again within the 200 ms that count as quiet would be served for ever."""
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(8):
+            client = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=SECONDS)
+            stack.callback(client.close)
+            client.request("GET", path)
+            client.getresponse().read()
+            clients.append(client)
+        waiting = stack.enter_context(held(daemon))
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log(r"daemon\.stopping")
+        for client in clients:
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError):
+                client.request("GET", path)
+                answer = client.getresponse()
+                answer.read()
+                assert answer.status == 200 and answer.headers["Connection"] == "close"
+        waiting.sendall(b"Host: localhost\r\n\r\n")
+        assert b"Connection: close" in read_until(waiting, b"ok\n")
+        begun = time.monotonic()
+        assert daemon.process.wait(SECONDS) == 0 and time.monotonic() - begun < 5
+
+
+def test_a_question_while_the_other_loop_has_nothing_left(serve):
+    daemon = configured(serve, {"": 'loops = 4\ndrain = "1h"', "http": ""})
+    with held(daemon) as s:
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log(r"daemon\.stopping")
+        s.sendall(b"X: y\r\nHost: localhost\r\n\r\n")
+        assert b"200 OK" in read_until(s, b"ok\n")
+    assert daemon.process.wait(SECONDS) == 0
+    daemon = configured(serve, {"": 'loops = 4\ndrain = "1h"', "http": ""})
+    with daemon.connect("http") as s:
+        s.sendall(ASK[:30])
+        daemon.signal(signal.SIGTERM)
+        daemon.wait_log(r"daemon\.stopping")
+        s.sendall(ASK[30:])
+        head = read_until(s, b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK")
+    assert daemon.process.wait(SECONDS) == 0
+
+
+def test_a_stream_is_told_that_the_daemon_stops(daemon):
+    client = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=SECONDS)
+    with contextlib.closing(client):
+        client.request("GET", "/api/stream")
+        answer = client.getresponse()
+        while b'"pid"' not in answer.readline():
+            pass
+        daemon.signal(signal.SIGTERM)
+        assert b"daemon.stopping" in answer.read()  # to its last chunk: else IncompleteRead
+    assert daemon.process.wait(SECONDS) == 0

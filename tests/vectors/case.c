@@ -300,6 +300,8 @@ static void read_action(struct reader *r, const char *s)
 		add_step(r, VECTOR_EOF);
 	} else if (word_is(word, "room")) {
 		add_step(r, VECTOR_ROOM);
+	} else if (word_is(word, "drain")) {
+		add_step(r, VECTOR_DRAIN);
 	} else if (word_is(word, "tell")) {
 		read_message(r, add_step(r, VECTOR_TELL), s);
 	} else if (word_is(word, "tick")) {

@@ -17,6 +17,7 @@
  *     . eof                      the peer's end of stream
  *     . tick +5s                 time moves on, due deadlines tick
  *     . room                     output has drained
+ *     . drain                    the service stops
  *     . tell KIND N0 N1 N2 N3 body
  *     d> bytes                   a datagram comes; may be empty
  *
@@ -42,6 +43,7 @@ enum vector_kind {
 	VECTOR_EOF,
 	VECTOR_TICK,
 	VECTOR_ROOM,
+	VECTOR_DRAIN,
 	VECTOR_TELL,
 	VECTOR_DATAGRAM,
 	/* what must come out */

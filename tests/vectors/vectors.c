@@ -177,6 +177,9 @@ static size_t act(struct replay *r, size_t at)
 			fail(r, step->line, "the machine did not ask for room", NULL, NULL);
 		driver_room(&r->d);
 		break;
+	case VECTOR_DRAIN:
+		driver_drain(&r->d);
+		break;
 	case VECTOR_TELL:
 		message.body = step->data;
 		driver_tell(&r->d, &message);
