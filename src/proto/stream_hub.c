@@ -166,7 +166,8 @@ static void hub_make(struct stream_hub *hub, const struct stream_reader *reader,
 		hub_put_gap(hub, 0, oldest - 1, now);
 	else if (next < oldest && next <= up_to)
 		hub_put_gap(hub, next, oldest - 1, now);
-	if (next < oldest)
+	/* One who only lacks a note stays: what the ring has lost beyond `up_to` is told later. */
+	if (next < oldest && (reader->lost || next <= up_to))
 		next = oldest;
 	for (; next <= up_to; next++) {
 		struct bytes line = stream_ring_line(ring, next);

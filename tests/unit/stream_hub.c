@@ -218,6 +218,24 @@ static void one_with_a_note_and_one_without(void **state)
 	expect(11, "id: 2-m\ndata: b\n\nevent: status\ndata: 1\n\n");
 }
 
+/* A status is due while the events, told up to 2, have moved on past what the ring holds. */
+static void a_note_hides_no_gap(void **state)
+{
+	struct bytes piece;
+
+	begin(STREAM_EVENTS);
+	put_many(2);
+	join(10, 2);
+	put_many(LINES + 8);
+	stream_hub_note(world.hub, 0, "status", BYTES_LITERAL("{}"));
+	assert_true(stream_hub_next_of(world.hub, &world.ring, 2, &world.now, 10, &piece));
+	assert_true(bytes_equal(piece, BYTES_LITERAL("event: status\ndata: {}\n\n")));
+	stream_hub_ready(world.hub, 10);
+	assert_true(stream_hub_next_of(world.hub, &world.ring, LINES + 10, &world.now, 10, &piece));
+	assert_memory_equal(piece.data, "event: gap\ndata: {\"from\":3,\"to\":10}\n", 36);
+	assert_int_equal(stream_hub_missed(world.hub), 8);
+}
+
 static void a_long_note_is_left_out(void **state)
 {
 	uint8_t *text = malloc(STREAM_NOTE_BYTES);
@@ -386,6 +404,7 @@ int main(void)
 		cmocka_unit_test(what_was_read_is_unknown),
 		cmocka_unit_test(notes_once_and_only_the_newest),
 		cmocka_unit_test(one_with_a_note_and_one_without),
+		cmocka_unit_test(a_note_hides_no_gap),
 		cmocka_unit_test(a_long_note_is_left_out),
 		cmocka_unit_test(places_are_given_back),
 		cmocka_unit_test(everybody_gets_everything_or_is_told),
