@@ -232,6 +232,21 @@ static void api_too_many(struct api *api, uint64_t to)
 	api_refuse(api, to, 429, "too_many", "too many tries: wait a little", "Retry-After: 5\r\n");
 }
 
+/* Whoever shows the right token and is refused finds out why in the log. */
+static void api_tell_trouble(struct api *api)
+{
+	const char *path;
+	int err = guard_trouble(api->home->guard, &path);
+	struct event e;
+
+	if (!err)
+		return;
+	event_init(&e, EVENT_WARNING, "token.unreadable", "http", loop_now(api->loop)->wall_us);
+	event_string(&e, "why", err_name(err));
+	event_string(&e, "path", path);
+	events_publish(api->home->events, &e);
+}
+
 static void api_login(struct api *api, const struct api_request *request)
 {
 	uint64_t random[2] = {loop_random(api->loop), loop_random(api->loop)};
@@ -249,6 +264,7 @@ static void api_login(struct api *api, const struct api_request *request)
 		api_too_many(api, request->from);
 		break;
 	default:
+		api_tell_trouble(api);
 		api_refuse(api, request->from, 403, "token", "that is not the token", "");
 	}
 }
@@ -307,7 +323,7 @@ static enum api_path api_find(struct bytes path)
 }
 
 static void api_serve(struct api *api, const struct api_request *request, enum api_path path,
-		      struct bytes query)
+		      struct bytes query, const struct guard_pass *pass)
 {
 	switch (path) {
 	case API_STATUS:
@@ -327,7 +343,7 @@ static void api_serve(struct api *api, const struct api_request *request, enum a
 		api_show_log(api, request->from, query);
 		break;
 	case API_STREAM:
-		api_stream_open(api, request, query);
+		api_stream_open(api, request, query, pass);
 		break;
 	case API_METRICS:
 		api_show(api, request->from, SNAPSHOT_METRICS);
@@ -365,16 +381,18 @@ static bool api_allows(struct api *api, const struct api_request *request, enum 
 }
 
 /* Whether whoever asks may; else it is answered. */
-static bool api_admits(struct api *api, const struct api_request *request, enum api_path path)
+static bool api_admits(struct api *api, const struct api_request *request, enum api_path path,
+		       struct guard_pass *pass)
 {
 	enum guard_verdict verdict = GUARD_IN;
 
 	if (path == API_UNKNOWN || !api_paths[path].open)
-		verdict = guard_check(api->home->guard, request, loop_now(api->loop));
+		verdict = guard_check(api->home->guard, request, loop_now(api->loop), pass);
 	switch (verdict) {
 	case GUARD_IN:
 		return true;
 	case GUARD_LOGIN:
+		api_tell_trouble(api);
 		api_refuse(api, request->from, 401, "login",
 			   "from beyond this machine a token is needed: prise key --token",
 			   "WWW-Authenticate: Bearer realm=\"prise\"\r\n");
@@ -391,11 +409,12 @@ static void api_ask(struct api *api, const struct api_request *request)
 	size_t mark = bytes_find_byte(request->target, '?');
 	struct bytes query = bytes_after(request->target, mark);
 	enum api_path path = api_find(bytes_first(request->target, mark));
+	struct guard_pass pass = {.near = true};
 
 	if (query.len)
 		query = bytes_after(query, 1);
-	if (api_admits(api, request, path) && api_allows(api, request, path))
-		api_serve(api, request, path, query);
+	if (api_admits(api, request, path, &pass) && api_allows(api, request, path))
+		api_serve(api, request, path, query, &pass);
 }
 
 static int api_open(struct api **opened, void *daemon, const struct service_context *context,

@@ -24,10 +24,11 @@ struct api_home {
 	_Atomic uint64_t missed;
 };
 
-/* Who reads a stream here, for the gate. */
+/* Who reads a stream here, for the gate and the guard. */
 struct api_reader {
 	uint64_t id; /* 0: free */
 	struct address remote;
+	struct guard_pass pass;
 };
 
 /* The part on one loop. */
@@ -68,7 +69,8 @@ int api_files_create(struct api_files **files, const char *state_dir);
 void api_files_destroy(struct api_files *files);
 
 /* GET /api/stream, allowed already. */
-void api_stream_open(struct api *api, const struct api_request *request, struct bytes query);
+void api_stream_open(struct api *api, const struct api_request *request, struct bytes query,
+		     const struct guard_pass *pass);
 void api_stream_ready(struct api *api, uint64_t from);
 void api_stream_gone(struct api *api, uint64_t from);
 

@@ -123,10 +123,31 @@ static void stream_ask_status(struct api *api)
 		api->status_going = api_ask_snapshot(api, &question, stream_told_status, 0) == 0;
 }
 
+static void stream_forget(struct api *api, struct api_reader *reader);
+
+/* A logout, or another token, ends what it had let in. */
+static void stream_guard(struct api *api)
+{
+	const struct moment *now = loop_now(api->loop);
+
+	for (unsigned i = 0; i < API_STREAMS; i++) {
+		uint64_t id = api->reader[i].id;
+
+		if (!id || guard_holds(api->home->guard, &api->reader[i].pass, now))
+			continue;
+		stream_forget(api, &api->reader[i]);
+		api->calls.cease(api->calls.owner, id);
+	}
+	pump_deliver(api->pumps);
+}
+
 static void stream_second(struct wheel_timer *timer, void *context)
 {
 	struct api *api = (struct api *)((char *)timer - offsetof(struct api, second));
 
+	stream_guard(api);
+	if (!api->follow) /* nobody is left */
+		return;
 	stream_ask_status(api);
 	stream_ask_role(api); /* who comes and goes makes no event of its own */
 	loop_arm(api->loop, timer, loop_now(api->loop)->boot_ns + MOMENT_S);
@@ -235,7 +256,8 @@ static void stream_refuse(struct api *api, uint64_t to)
 		BYTES_LITERAL("{\"error\":\"streams\",\"text\":\"there are too many streams\"}\n"));
 }
 
-void api_stream_open(struct api *api, const struct api_request *request, struct bytes query)
+void api_stream_open(struct api *api, const struct api_request *request, struct bytes query,
+		     const struct guard_pass *pass)
 {
 	struct api_reader *reader = stream_place(api, 0);
 	struct api_answer answer = {
@@ -261,21 +283,26 @@ void api_stream_open(struct api *api, const struct api_request *request, struct 
 	}
 	if (!stream_has_read(api, request, query, &read, &lost))
 		read = api->up_to;
-	*reader = (struct api_reader){.id = request->from, .remote = request->remote};
+	*reader = (struct api_reader){
+		.id = request->from, .remote = request->remote, .pass = *pass};
 	stream_hub_join(api->hub, request->from, read, lost);
 	api->calls.answer(api->calls.owner, request->from, &answer);
+}
+
+static void stream_forget(struct api *api, struct api_reader *reader)
+{
+	stream_hub_leave(api->hub, reader->id);
+	gate_leave(api->home->streams, &reader->remote);
+	reader->id = 0;
+	stream_last(api);
 }
 
 void api_stream_gone(struct api *api, uint64_t from)
 {
 	struct api_reader *reader = from ? stream_place(api, from) : NULL;
 
-	if (!reader)
-		return;
-	stream_hub_leave(api->hub, from);
-	gate_leave(api->home->streams, &reader->remote);
-	reader->id = 0;
-	stream_last(api);
+	if (reader)
+		stream_forget(api, reader);
 }
 
 int api_stream_begin(struct api *api)

@@ -282,7 +282,8 @@ static int daemon_confine(struct daemon *d, const struct configuration *c,
 	}
 	if (d->control)
 		sockets[count++] = control_path(d->control);
-	if (d->config_dir[0] && path_count < DAEMON_PATHS_MOST) /* the token in it */
+	/* The token in it, which may be made later: no rule can be had for what is not there. */
+	if (d->config_dir[0] && path_count < DAEMON_PATHS_MOST && place_make(d->config_dir) == 0)
 		paths[path_count++] = (struct service_path){.path = d->config_dir};
 	if (d->settings.sandbox)
 		ruleset_fd = sandbox_prepare(d->state_err ? NULL : d->state_dir,

@@ -2,7 +2,12 @@
  *
  * A request that came through a proxy (it says for whom) counts as from beyond, though the proxy
  * stands on this machine. Limits: 64 sessions, of which the one unused for longest makes room; 5
- * wrong tokens at once from one source, then one in 5 s.
+ * wrong tokens at once from one source, then one in 5 s. The right one is always let in: behind a
+ * proxy all are one source, and nobody guesses 128 bits.
+ *
+ * Sessions are of the token that made them: once the file says another, they are over. A daemon
+ * that has dropped root may no longer open what is root's alone; then the file that was there at
+ * its start counts, which is still open, for as long as it has its name.
  *
  * Sources: RFC 6265 (cookies), RFC 6750 (Bearer). */
 #include "daemon/guard.h"
@@ -10,6 +15,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,10 +38,21 @@ struct guard_source {
 
 struct guard {
 	char token_path[GUARD_PATH_BYTES];
+	int kept_fd; /* the token of the start, or -1 */
 	pthread_mutex_t lock;
+	uint8_t token[GUARD_TOKEN_MOST]; /* as it was last read */
+	size_t token_len;
+	uint64_t reign; /* grows with each other token */
+	int trouble;    /* ERR_ that keeps it from being read, or 0 */
+	bool trouble_told;
 	struct guard_session session[GUARD_SESSIONS];
 	struct guard_source source[GUARD_SOURCES];
 };
+
+static int guard_open_token(const struct guard *g)
+{
+	return g->token_path[0] ? open(g->token_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+}
 
 int guard_create(struct guard **created, const char *config_dir)
 {
@@ -46,6 +63,7 @@ int guard_create(struct guard **created, const char *config_dir)
 	pthread_mutex_init(&g->lock, NULL);
 	if (config_dir[0])
 		snprintf(g->token_path, sizeof g->token_path, "%s/token", config_dir);
+	g->kept_fd = guard_open_token(g);
 	*created = g;
 	return 0;
 }
@@ -54,6 +72,8 @@ void guard_destroy(struct guard *g)
 {
 	if (!g)
 		return;
+	if (g->kept_fd >= 0)
+		close(g->kept_fd);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
@@ -82,25 +102,60 @@ static bool guard_same_secret(struct bytes shown, struct bytes secret)
 	return !different;
 }
 
-/* The token on disk, without white space at its ends; its length, 0 when there is none that may be
- * used: others must not be able to read it. */
-static size_t guard_read_token(const struct guard *g, uint8_t token[GUARD_TOKEN_MOST])
+/* The token in the file `fd`, without white space at its ends; its length, 0 when there is none
+ * that may be used: others must not be able to read it. */
+static size_t guard_read_token(struct guard *g, int fd, uint8_t token[GUARD_TOKEN_MOST])
 {
-	int fd = g->token_path[0] ? open(g->token_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
 	struct stat st;
 	struct bytes b;
-	ssize_t n = -1;
+	ssize_t n;
 
-	if (fd < 0)
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink == 0)
 		return 0;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && !(st.st_mode & 077))
-		n = read(fd, token, GUARD_TOKEN_MOST);
-	close(fd);
+	if (st.st_mode & 077) {
+		g->trouble = ERR_KEY_MODE;
+		return 0;
+	}
+	n = pread(fd, token, GUARD_TOKEN_MOST, 0);
 	if (n <= 0)
 		return 0;
 	b = bytes_strip(bytes_of(token, (size_t)n));
 	memmove(token, b.data, b.len);
+	g->trouble = 0;
 	return b.len >= GUARD_TOKEN_LEAST ? b.len : 0;
+}
+
+/* Reads the token; another one than before ends all sessions. */
+static void guard_look(struct guard *g)
+{
+	uint8_t token[GUARD_TOKEN_MOST];
+	size_t len = 0;
+	int fd = guard_open_token(g), why = fd < 0 ? errno : 0;
+
+	g->trouble = why == EACCES ? ERR_PERMISSION : 0;
+	if (fd >= 0 || (why == EACCES && g->kept_fd >= 0))
+		len = guard_read_token(g, fd >= 0 ? fd : g->kept_fd, token);
+	if (fd >= 0)
+		close(fd);
+	if (len == g->token_len && memcmp(token, g->token, len) == 0)
+		return;
+	memcpy(g->token, token, len);
+	g->token_len = len;
+	g->reign++;
+	memset(g->session, 0, sizeof g->session);
+}
+
+int guard_trouble(struct guard *g, const char **path)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&g->lock);
+	if (!g->trouble_told || !g->trouble)
+		err = g->trouble;
+	g->trouble_told = g->trouble != 0;
+	pthread_mutex_unlock(&g->lock);
+	*path = g->token_path;
+	return err;
 }
 
 static bool guard_same_source(const struct address *a, const struct address *b)
@@ -138,14 +193,8 @@ static bool guard_may_try(struct guard *g, const struct address *address, const 
 static enum guard_verdict guard_try(struct guard *g, struct bytes shown,
 				    const struct api_request *request, const struct moment *now)
 {
-	uint8_t token[GUARD_TOKEN_MOST];
-	size_t len;
-
-	if (!guard_may_try(g, &request->remote, now))
-		return GUARD_TOO_MANY;
-	len = guard_read_token(g, token);
-	if (!guard_same_secret(shown, bytes_of(token, len)) || !len)
-		return GUARD_LOGIN;
+	if (!g->token_len || !guard_same_secret(shown, bytes_of(g->token, g->token_len)))
+		return guard_may_try(g, &request->remote, now) ? GUARD_LOGIN : GUARD_TOO_MANY;
 	for (unsigned i = 0; i < GUARD_SOURCES; i++)
 		if (guard_same_source(&g->source[i].address, &request->remote))
 			g->source[i].full_ns = now->boot_ns;
@@ -179,18 +228,18 @@ static struct guard_session *guard_find(struct guard *g, struct bytes value)
 	return NULL;
 }
 
-static bool guard_has_session(struct guard *g, const struct api_request *request,
-			      const struct moment *now)
+static struct guard_session *guard_session_of(struct guard *g, struct bytes value,
+					      const struct moment *now)
 {
-	struct guard_session *s = guard_find(g, guard_cookie(request));
+	struct guard_session *s = guard_find(g, value);
 
 	if (s && now->boot_ns - s->used_ns > GUARD_SESSION_S * MOMENT_S) {
 		s->value[0] = '\0';
-		return false;
+		return NULL;
 	}
 	if (s)
 		s->used_ns = now->boot_ns;
-	return s != NULL;
+	return s;
 }
 
 /* This machine's own, not through a proxy that stands on it. */
@@ -206,21 +255,43 @@ static bool guard_is_near(const struct api_request *request)
 }
 
 enum guard_verdict guard_check(struct guard *g, const struct api_request *request,
-			       const struct moment *now)
+			       const struct moment *now, struct guard_pass *pass)
 {
 	struct bytes shown = guard_field(request, "Authorization");
 	struct bytes bearer = BYTES_LITERAL("Bearer ");
 	enum guard_verdict verdict = GUARD_LOGIN;
+	const struct guard_session *session;
 
-	if (guard_is_near(request))
+	*pass = (struct guard_pass){.near = guard_is_near(request) && !request->login_always};
+	if (pass->near)
 		return GUARD_IN;
 	pthread_mutex_lock(&g->lock);
-	if (guard_has_session(g, request, now))
+	guard_look(g);
+	session = guard_session_of(g, guard_cookie(request), now);
+	if (session) {
 		verdict = GUARD_IN;
-	else if (bytes_equal_fold(bytes_first(shown, bearer.len), bearer))
+		memcpy(pass->session, session->value, sizeof pass->session);
+	} else if (bytes_equal_fold(bytes_first(shown, bearer.len), bearer)) {
 		verdict = guard_try(g, bytes_strip(bytes_after(shown, bearer.len)), request, now);
+	}
+	pass->reign = g->reign;
 	pthread_mutex_unlock(&g->lock);
 	return verdict;
+}
+
+bool guard_holds(struct guard *g, const struct guard_pass *pass, const struct moment *now)
+{
+	bool holds;
+
+	if (pass->near)
+		return true;
+	pthread_mutex_lock(&g->lock);
+	guard_look(g);
+	holds = pass->reign == g->reign &&
+		(!pass->session[0] ||
+		 guard_session_of(g, bytes_of_string(pass->session), now) != NULL);
+	pthread_mutex_unlock(&g->lock);
+	return holds;
 }
 
 static struct guard_session *guard_oldest(struct guard *g)
@@ -243,6 +314,7 @@ enum guard_verdict guard_login(struct guard *g, const struct api_request *reques
 	enum guard_verdict verdict;
 
 	pthread_mutex_lock(&g->lock);
+	guard_look(g);
 	verdict = guard_try(g, bytes_strip(request->body), request, now);
 	if (verdict == GUARD_IN) {
 		struct guard_session *s = guard_oldest(g);

@@ -40,6 +40,9 @@ static const struct option http_options[] = {
 	ROW("types", TEXT, types, .fallback = "/etc/mime.types",
 	    .help = N_("the file that tells types by extensions")),
 	ROW("hosts", TEXT, hosts, .help = N_("names, besides loopback's, that the API answers to")),
+	ROW("login", CHOICE, login, .fallback = "beyond", .choices = "beyond always",
+	    .help = N_("who shows the token to see the daemon's data: who comes from beyond this "
+		       "machine, or always (behind a proxy)")),
 	ROW("request_line", SIZE, line_bytes, .fallback = "8K", .least = 64,
 	    .most = HTTP1_LINE_BYTES, .help = N_("longest request line")),
 	ROW("head", SIZE, head_bytes, .fallback = "16K", .least = 128, .most = HTTP1_HEAD_BYTES,

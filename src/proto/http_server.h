@@ -138,6 +138,7 @@ struct http_settings {
 	uint64_t line_bytes, head_bytes, fields, body_bytes;
 	uint64_t request_ms, keep_alive_ms;
 	const char *hosts; /* words */
+	int login;         /* enum http_login */
 
 	const char *host;               /* this machine's name, or NULL */
 	const struct http_files *files; /* NULL: none, and the mount is `/` */
@@ -147,6 +148,7 @@ struct http_settings {
 	bool asks;                     /* somebody answers HTTP_ASK */
 };
 
+enum http_login { HTTP_LOGIN_BEYOND, HTTP_LOGIN_ALWAYS };
 enum http_log_format { HTTP_LOG_COMMON, HTTP_LOG_JSON };
 
 extern const struct machine http_machine;

@@ -19,6 +19,7 @@ struct api_request {
 	uint64_t from; /* the machine that asks; one request at a time */
 	struct address remote, local;
 	bool tls;
+	bool login_always; /* from this machine too */
 	const struct http1_head *head;
 	struct bytes
 		target; /* as in the head, but without the prefix of the dashboard: `/_prise` */
@@ -37,6 +38,8 @@ struct api_calls {
 	void (*answer)(void *owner, uint64_t to, const struct api_answer *answer);
 	/* After an answer that is a stream: the next piece, once. The next comes after `ready`. */
 	void (*more)(void *owner, uint64_t to, struct bytes piece);
+	/* A stream is over; nothing more comes to it. */
+	void (*cease)(void *owner, uint64_t to);
 	void *owner;
 };
 

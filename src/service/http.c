@@ -137,6 +137,14 @@ static void http_api_more(void *owner, uint64_t to, struct bytes piece)
 	pump_tell(share->context->pumps, to, &message);
 }
 
+static void http_api_cease(void *owner, uint64_t to)
+{
+	struct http_share *share = owner;
+	struct message message = {.kind = HTTP_CEASE};
+
+	pump_tell(share->context->pumps, to, &message);
+}
+
 /* Splits the question into its parts; they were put together by the machine. */
 static void http_asked(struct http_share *share, uint64_t from, const struct message *message)
 {
@@ -153,6 +161,7 @@ static void http_asked(struct http_share *share, uint64_t from, const struct mes
 	if (http1_parse(&head, HTTP1_REQUEST, text, &seen, bytes_of(NULL, 0), NULL, &refusal) <= 0)
 		return;
 	request.tls = share->context->common->tls;
+	request.login_always = share->settings.login == HTTP_LOGIN_ALWAYS;
 	request.remote = ask.remote;
 	request.local = ask.local;
 	request.target = bytes_first(bytes_after(text, message->number[1]), message->number[2]);
@@ -218,7 +227,7 @@ static int http_share_api(struct http_share *share)
 
 	if (!api)
 		return 0;
-	share->calls = (struct api_calls){http_api_answer, http_api_more, share};
+	share->calls = (struct api_calls){http_api_answer, http_api_more, http_api_cease, share};
 	share->settings.asset = api->asset;
 	share->settings.assets = api->assets;
 	share->settings.asks = true;

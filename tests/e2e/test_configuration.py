@@ -3,6 +3,7 @@ and nothing starts; a reload is all or nothing."""
 
 import contextlib
 import ctypes
+import http.client
 import pathlib
 import pwd
 import re
@@ -300,6 +301,30 @@ def test_reloads_under_load(serve):
         for _ in range(20):
             assert talk(daemon, "upper", data=b"served?") == b"SERVED?"
         daemon.wait_ready()
+
+
+@pytest.mark.root
+def test_the_token_after_root_is_dropped(everybodys_serve):
+    """It is root's alone; the one of the start counts until there is another."""
+    def ask(path, method="GET", body=None, **headers):
+        client = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=20)
+        with contextlib.closing(client):
+            client.request(method, path, body, {"X-Forwarded-For": "203.0.113.7", **headers})
+            answer = client.getresponse()
+            return answer.status, answer.headers
+
+    daemon = configured(everybodys_serve, {"": "", "echo": ""})
+    program = daemon.prise
+    made = program("key", "--token")
+    daemon = configured(everybodys_serve, {"": 'user = "nobody"', "http": ""})
+    status, headers = ask("/api/login", "POST", made.out)
+    assert status == 204
+    cookie = {"Cookie": headers["Set-Cookie"].split(";")[0]}
+    assert ask("/api/status", **cookie)[0] == 200
+    made = program("key", "--token")
+    assert ask("/api/status", **cookie)[0] == 401  # the old one is none any more
+    assert ask("/api/login", "POST", made.out)[0] == 403
+    daemon.wait_log(r"token\.unreadable.*config/prise/token")
 
 
 @pytest.mark.root

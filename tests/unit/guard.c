@@ -1,6 +1,8 @@
 /* daemon/guard.c: who is let in. */
 #include "daemon/guard.h"
 
+#include "base/err.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -20,6 +22,7 @@ struct world {
 	struct api_request request;
 	struct moment now;
 	char session[GUARD_SESSION_BYTES + 1];
+	struct guard_pass pass;
 };
 
 static struct world w;
@@ -38,7 +41,7 @@ static void from(const char *ip, const char *name, const char *value)
 static enum guard_verdict check(const char *ip, const char *name, const char *value)
 {
 	from(ip, name, value);
-	return guard_check(w.guard, &w.request, &w.now);
+	return guard_check(w.guard, &w.request, &w.now, &w.pass);
 }
 
 static enum guard_verdict login(const char *ip, const char *token)
@@ -125,10 +128,13 @@ static void tries_are_bounded(void **state)
 {
 	for (unsigned i = 0; i < GUARD_TRIES; i++)
 		assert_int_equal(login("192.0.2.1", "wrong"), GUARD_LOGIN);
-	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_TOO_MANY);
-	assert_int_equal(check("192.0.2.1", "Authorization", "Bearer " TOKEN), GUARD_TOO_MANY);
-	assert_int_equal(login("192.0.2.2", TOKEN), GUARD_IN); /* another source */
+	assert_int_equal(login("192.0.2.1", "wrong"), GUARD_TOO_MANY);
+	assert_int_equal(check("192.0.2.1", "Authorization", "Bearer wrong"), GUARD_TOO_MANY);
+	assert_int_equal(login("192.0.2.2", "wrong"), GUARD_LOGIN); /* another source */
 	later(GUARD_TRY_S);
+	assert_int_equal(login("192.0.2.1", "wrong"), GUARD_LOGIN);
+	assert_int_equal(login("192.0.2.1", "wrong"), GUARD_TOO_MANY);
+	/* Others' tries through the same proxy keep nobody out who knows it. */
 	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_IN);
 	for (unsigned i = 0; i < 2 * GUARD_TRIES; i++) /* right ones cost nothing */
 		assert_int_equal(check("192.0.2.1", "Authorization", "bearer " TOKEN), GUARD_IN);
@@ -195,6 +201,72 @@ static void a_logout(void **state)
 	assert_int_equal(check("192.0.2.1", "Cookie", cookie), GUARD_LOGIN);
 }
 
+static void put_token(const char *text)
+{
+	FILE *f = fopen(w.path, "w");
+
+	fputs(text, f);
+	fclose(f);
+	chmod(w.path, 0600);
+}
+
+static void another_token_ends_what_the_old_one_let_in(void **state)
+{
+	struct guard_pass session, bearer;
+	char cookie[128];
+
+	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_IN);
+	snprintf(cookie, sizeof cookie, "prise_session=%s", w.session);
+	assert_int_equal(check("192.0.2.1", "Cookie", cookie), GUARD_IN);
+	session = w.pass;
+	assert_int_equal(check("192.0.2.1", "Authorization", "Bearer " TOKEN), GUARD_IN);
+	bearer = w.pass;
+	assert_true(guard_holds(w.guard, &session, &w.now));
+	assert_true(guard_holds(w.guard, &bearer, &w.now));
+	put_token("another token that is long enough\n");
+	assert_false(guard_holds(w.guard, &session, &w.now));
+	assert_false(guard_holds(w.guard, &bearer, &w.now));
+	assert_int_equal(check("192.0.2.1", "Cookie", cookie), GUARD_LOGIN);
+	put_token(TOKEN);
+	assert_int_equal(check("192.0.2.1", "Cookie", cookie), GUARD_LOGIN);
+	assert_int_equal(check("127.0.0.1", NULL, NULL), GUARD_IN);
+	assert_true(guard_holds(w.guard, &w.pass, &w.now));
+}
+
+static void a_logout_ends_what_stays(void **state)
+{
+	char cookie[128];
+
+	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_IN);
+	snprintf(cookie, sizeof cookie, "prise_session=%s", w.session);
+	assert_int_equal(check("192.0.2.1", "Cookie", cookie), GUARD_IN);
+	guard_logout(w.guard, &w.request);
+	assert_false(guard_holds(w.guard, &w.pass, &w.now));
+}
+
+static void a_login_from_this_machine_too(void **state)
+{
+	from("127.0.0.1", NULL, NULL);
+	w.request.login_always = true;
+	assert_int_equal(guard_check(w.guard, &w.request, &w.now, &w.pass), GUARD_LOGIN);
+	from("127.0.0.1", "Authorization", "Bearer " TOKEN);
+	w.request.login_always = true;
+	assert_int_equal(guard_check(w.guard, &w.request, &w.now, &w.pass), GUARD_IN);
+}
+
+static void trouble_is_told_once(void **state)
+{
+	const char *path;
+
+	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_IN);
+	assert_int_equal(guard_trouble(w.guard, &path), 0);
+	chmod(w.path, 0644);
+	assert_int_equal(login("192.0.2.1", TOKEN), GUARD_LOGIN);
+	assert_int_equal(guard_trouble(w.guard, &path), ERR_KEY_MODE);
+	assert_string_equal(path, w.path);
+	assert_int_equal(guard_trouble(w.guard, &path), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -208,6 +280,10 @@ int main(void)
 		TEST(wrong_tokens),
 		TEST(files_that_are_no_token),
 		TEST(a_logout),
+		TEST(another_token_ends_what_the_old_one_let_in),
+		TEST(a_logout_ends_what_stays),
+		TEST(a_login_from_this_machine_too),
+		TEST(trouble_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
