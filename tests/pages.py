@@ -24,7 +24,7 @@ except ImportError:
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
 # What a browser says by itself when a server is away or asks for a token: no fault of the page.
 EXPECTED = re.compile(r"ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY|ERR_NETWORK|"
-                      r"the server responded with a status of (401|403|429)")
+                      r"the server responded with a status of (401|403|421|429)")
 
 
 class MockSite:

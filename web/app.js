@@ -120,10 +120,11 @@ function ask_token() {
 
 async function enter(event) {
 	event.preventDefault();
-	const status = await log_in(by_id('token').value.trim());
-	const faults = { 401: 'login.wrong', 403: 'login.wrong', 429: 'login.wait' };
+	const { status, word } = await log_in(by_id('token').value.trim());
+	const faults = { token: 'login.wrong', too_many: 'login.wait', origin: 'refused.origin',
+		host: 'refused.host' };
 	by_id('login-error').textContent = status >= 200 && status < 300 ? ''
-		: t(faults[status] ?? 'login.failed');
+		: t(faults[word] ?? 'login.failed');
 	if (status < 200 || status >= 300) {
 		by_id('token').select();
 		return;

@@ -376,7 +376,9 @@ static bool api_allows(struct api *api, const struct api_request *request, enum 
 	    (api_paths[path].posted ? post : get || (head && path != API_STREAM)))
 		return true;
 	api_refuse(api, request->from, 405, "method", "another method is wanted",
-		   api_paths[path].posted ? "Allow: POST\r\n" : "Allow: GET, HEAD\r\n");
+		   api_paths[path].posted ? "Allow: POST\r\n"
+		   : path == API_STREAM   ? "Allow: GET\r\n"
+					  : "Allow: GET, HEAD\r\n");
 	return false;
 }
 

@@ -54,21 +54,42 @@ void http_put_file_fields(struct text *t, const struct http_found *found)
 		text_put_string(t, "Vary: Accept-Encoding\r\n");
 }
 
-/* {"error":"Not Found","status":404,"why":"..."} or a line of text. */
+/* What programs go by, beneath /api: the words of daemon/api.c, which refuses the rest. */
+static const char *http_word(unsigned status)
+{
+	switch (status) {
+	case 403:
+		return "origin";
+	case 404:
+		return "not_found";
+	case 405:
+		return "method";
+	case 411:
+		return "length";
+	case 413:
+	case 431:
+		return "too_long";
+	case 421:
+		return "host";
+	case 503:
+		return "busy";
+	default:
+		return "request";
+	}
+}
+
+/* {"error":"host","text":"..."} or a line of text. */
 static void http_put_page(struct text *t, const struct http_request *r, unsigned status,
 			  const char *why)
 {
+	const char *reason = http1_reason(status);
+
 	if (!r->in_api) {
-		text_printf(t, "%u %s%s%s\n", status, http1_reason(status), why ? ": " : "",
-			    why ? why : "");
+		text_printf(t, "%u %s%s%s\n", status, reason, why ? ": " : "", why ? why : "");
 		return;
 	}
-	text_printf(t, "{\"status\":%u,\"error\":", status);
-	event_put_json_string(t, bytes_of_string(http1_reason(status)));
-	if (why) {
-		text_put_string(t, ",\"why\":");
-		event_put_json_string(t, bytes_of_string(why));
-	}
+	text_printf(t, "{\"error\":\"%s\",\"text\":", http_word(status));
+	event_put_json_string(t, bytes_of_string(why ? why : reason));
 	text_put_string(t, "}\n");
 }
 

@@ -132,6 +132,8 @@ def test_it_asks_for_a_token(page, mocked):
     page.keys("wrong", "\ue007")
     refusal = "document.querySelector('#login-error').textContent"
     page.wait(f"{refusal} === 'This is not a token that the daemon knows.'", "the refusal")
+    page.keys("from afar", "\ue007")
+    page.wait(f"{refusal}.startsWith('a proxy sends another Host')", "the page's own origin")
     site.mock.wrong = 5
     page.keys("wrong", "\ue007")
     page.wait(f"{refusal} === 'Too many wrong tokens: wait a moment.'", "the other refusal")
@@ -259,6 +261,30 @@ def test_older_events_come_when_one_scrolls_down(page, mocked):
     page.wait("document.querySelector('#log .note').textContent.startsWith('2,0')", "older ones")
     wait_until(lambda: page.keys("G") or any("number 20" in text for text in log_rows(page)),
                "the older ones in sight")
+
+
+def test_what_matches_is_looked_for_beneath_a_flood_of_details(page, prise, serve):
+    """With -v the newest thousand events may all be connections that open and close."""
+    daemon = serve("http", "inbox", "daytime", options=["-v"])
+    with daemon.connect("inbox") as s:
+        s.sendall(b"the one that is looked for\n")
+        daemon.wait_log("the one that is looked for")
+    for _ in range(700):
+        with daemon.connect("daytime") as s:
+            while s.recv(100):
+                pass
+    page.open(f"http://127.0.0.1:{daemon.port('http')}/")
+    page.wait("document.querySelector('#log').textContent.includes('the one that is looked for')",
+              "it among the rest")
+    page.close()
+
+
+def test_a_name_that_is_not_the_daemons(page, serve):
+    page.tolerant = True
+    daemon = serve("http")
+    page.open(f"http://prise.localhost.:{daemon.port('http')}/", wait=False)
+    page.wait("document.querySelector('#link-text').textContent.includes('hosts = in http')",
+              "why", seconds=10)
 
 
 def test_who_scrolled_down_goes_on_seeing_the_same(page, mocked):

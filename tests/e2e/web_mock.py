@@ -252,7 +252,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(204, Set_Cookie=f"prise={token}; HttpOnly; SameSite=Strict; Path=/")
         else:
             self.server.mock.wrong += 1
-            self.answer(403 if self.server.mock.wrong <= 5 else 429, Retry_After=5)
+            few = self.server.mock.wrong <= 5
+            word = "origin" if token == "from afar" else "token" if few else "too_many"
+            self.answer(403 if few else 429, json.dumps({"error": word, "text": ""}).encode(),
+                        Retry_After=5)
 
     def do_GET(self):
         mock, url = self.server.mock, urllib.parse.urlsplit(self.path)

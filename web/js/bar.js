@@ -10,9 +10,11 @@ import { painter } from './paint.js';
 const LOST_MS = 5000; // until then it is only reconnecting
 
 function link_text() {
-	const { state, since, retry_at } = model.link;
+	const { state, since, retry_at, why } = model.link;
 	const s = Math.max(1, Math.ceil((retry_at - Date.now()) / 1000));
 	const is_lost = since > 0 && Date.now() - since > LOST_MS;
+	if (why && state !== 'live')
+		return t(`refused.${why}`);
 	if (state === 'waiting')
 		return is_lost ? t('link.lost.waiting', { time: clock(since), s })
 			: t('link.waiting', { s });

@@ -67,7 +67,8 @@ export class EventLog {
 		this.lanes = [[], []]; // details, and the rest; each by order
 		this.last = 0;         // the greatest number seen
 		this.types = new Set();
-		this.complete = false; // nothing older is to be had
+		this.reached = Infinity; // the least number that was asked for and came, kept or not
+		this.complete = false;   // nothing older is to be had
 	}
 
 	get size() {
@@ -75,7 +76,8 @@ export class EventLog {
 	}
 
 	get oldest() {
-		return Math.ceil(Math.min(...this.lanes.map((lane) => lane[0]?.order ?? Infinity)));
+		return Math.ceil(Math.min(this.reached,
+			...this.lanes.map((lane) => lane[0]?.order ?? Infinity)));
 	}
 
 	add(event) {
@@ -88,7 +90,7 @@ export class EventLog {
 			this.types.add(event.type);
 	}
 
-	/** Older ones, newest first, as far as there is room. */
+	/** Older ones, newest first, as far as there is room: details that find none are left out. */
 	add_older(events) {
 		for (const event of events) {
 			const lane = this.lanes[event.rank === 0 ? 0 : 1];
@@ -96,9 +98,9 @@ export class EventLog {
 				lane.unshift(event);
 				this.types.add(event.type);
 			}
+			this.reached = Math.min(this.reached, event.order);
 		}
-		this.complete ||= events.length === 0
-			|| this.lanes.some((lane) => lane.length >= LANE_LIMIT);
+		this.complete ||= events.length === 0 || this.lanes[1].length >= LANE_LIMIT;
 	}
 
 	/** Those that match, newest first. */

@@ -36,19 +36,25 @@ function say(name, value) {
 
 function set_link(state, retry_at = 0) {
 	if (state === 'live')
-		model.link.since = 0;
+		model.link = { ...model.link, since: 0, why: '' };
 	else if (!model.link.since && model.status)
 		model.link.since = Date.now();
 	model.link = { ...model.link, state, retry_at };
 	say('link');
 }
 
-/** GET, as JSON. An answer other than 200 throws an Error with its `status`. */
+/** What a refusal says: its status, its word and its text. */
+async function refusal(response) {
+	const { error = '', text = '' } = await response.json().catch(() => ({}));
+	return { status: response.status, word: error, text };
+}
+
+/** GET, as JSON. An answer other than 200 throws an Error with its `status`, `word` and `text`. */
 export async function ask(path, signal) {
 	const signals = [AbortSignal.timeout(ANSWER_MS), ...(signal ? [signal] : [])];
 	const response = await fetch(path, { signal: AbortSignal.any(signals), cache: 'no-store' });
 	if (!response.ok)
-		throw Object.assign(new Error(`${path}: ${response.status}`), { status: response.status });
+		throw Object.assign(new Error(`${path}: ${response.status}`), await refusal(response));
 	return parse(await response.text());
 }
 
@@ -175,12 +181,13 @@ async function attempt() {
 	} catch (error) {
 		if (abort !== mine)
 			return; // another attempt has taken over
-		if (error.status === 401 || error.status === 403) {
+		if (error.status === 401) {
 			abort = null;
 			set_link('login');
 			say('login');
 			return;
 		}
+		model.link.why = error.word === 'host' || error.word === 'origin' ? error.word : '';
 	}
 	if (abort === mine)
 		lost(since);
@@ -214,14 +221,14 @@ export function watch_silence() {
 	}
 }
 
-/** The token becomes a cookie: 204, or 403. Returns the status, 0 when nobody answers. */
+/** The token becomes a cookie. Returns the status and the word of a refusal; 0 when nobody answers. */
 export async function log_in(token) {
 	try {
 		const response = await fetch('api/login', { method: 'POST', body: token,
 			signal: AbortSignal.timeout(ANSWER_MS), headers: { 'Content-Type': 'text/plain' } });
-		return response.status;
+		return response.ok ? { status: response.status, word: '' } : await refusal(response);
 	} catch {
-		return 0;
+		return { status: 0, word: '' };
 	}
 }
 

@@ -19,6 +19,7 @@ const COLUMNS = [
 ];
 const EVERY_MS = 100; // a flood of events is drawn ten times a second
 const FIELDS_SHOWN = 12;
+const ROWS_WANTED = 60; // as long as fewer match, older ones are asked for
 
 function make(row) {
 	const parts = {};
@@ -171,6 +172,8 @@ export function log({ announce }) {
 			fresh = list.element.scrollTop < 4 ? 0 : fresh + shift;
 			list.set(view.length, (index) => view[index], anew ? 0 : shift);
 			anew = false;
+			if (view.length < ROWS_WANTED)
+				ask_older();
 		}
 		say(value, found.length);
 	}

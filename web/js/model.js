@@ -6,7 +6,7 @@ import { History } from './history.js';
 const SUMS = ['open', 'in', 'out', 'requests', 'events'];
 
 export const model = {
-	link: { state: 'connecting', since: 0, retry_at: 0 },
+	link: { state: 'connecting', since: 0, retry_at: 0, why: '' }, // why: refused.*
 	status: null,
 	status_ms: 0,        // when it came, by this machine's clock
 	services: new Map(), // name → { row, rate: {in, out, requests}, history }

@@ -28,6 +28,8 @@ export const words = {
 		'link.lost.waiting': 'lost since {time}, next try in {s} s',
 		'link.login': 'needs a token',
 		'link.asleep': 'waiting until this page is seen',
+		'refused.host': 'no name that the daemon answers to: its address is, or hosts = in http',
+		'refused.origin': 'a proxy sends another Host than the browser: see its docs, api.md',
 
 		'login.title': 'This dashboard asks for a token',
 		'login.text': 'Whoever runs the daemon makes one with',
@@ -208,6 +210,8 @@ export const words = {
 		'link.lost.waiting': 'perdu depuis {time}, nouvel essai dans {s} s',
 		'link.login': 'jeton demandé',
 		'link.asleep': 'attend que la page soit visible',
+		'refused.host': 'le serveur ne répond pas à ce nom : à son adresse, ou avec hosts = dans http',
+		'refused.origin': 'un mandataire envoie un autre Host que le navigateur : voir api.md',
 
 		'login.title': 'Ce tableau de bord demande un jeton',
 		'login.text': 'Qui tient le serveur en crée un avec',
