@@ -140,6 +140,28 @@ void daemon_share_ports(struct daemon *d)
 		running_own_ports(d->service[i], &d->ports);
 }
 
+/* What keepers need to find: said before anything is bound, and by --check-config. */
+static int daemon_check_paths(const struct configuration *c, struct daemon_trouble *trouble)
+{
+	for (unsigned i = 0; i < c->services; i++) {
+		const struct configuration_service *s = &c->service[i];
+		const char *path = "";
+		int err = 0;
+
+		if (s->row->keeper && s->row->keeper->check)
+			err = s->row->keeper->check(s->settings, &path);
+		if (!err)
+			continue;
+		snprintf(trouble->message, sizeof trouble->message, _("%s cannot use %s: %s"),
+			 s->row->name, path, _(err_text(err)));
+		snprintf(trouble->advice, sizeof trouble->advice,
+			 _("a path that is there, with the rights to use it, in the block `%s`"),
+			 s->row->name);
+		return err;
+	}
+	return 0;
+}
+
 int daemon_read(const struct configuration_request *request, struct configuration **c,
 		struct daemon_trouble *trouble)
 {
@@ -150,7 +172,7 @@ int daemon_read(const struct configuration_request *request, struct configuratio
 		snprintf(trouble->advice, sizeof trouble->advice, "%s", (*c)->advice);
 	}
 	trouble->unreadable = err && request->path && err_exit(err) != 2;
-	return err;
+	return err ? err : daemon_check_paths(*c, trouble);
 }
 
 int daemon_resolve(struct configuration *c, struct daemon_trouble *trouble)

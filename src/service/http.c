@@ -10,6 +10,11 @@
 
 #include "base/err.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -102,6 +107,34 @@ static unsigned http_paths(const void *settings, struct service_path *paths, uns
 	if (s->types && count < most)
 		paths[count++] = (struct service_path){.path = s->types};
 	return count;
+}
+
+/* A file that is to be written, or the directory that it is to be made in. */
+static int http_check_log(const char *path)
+{
+	char directory[PATH_MAX];
+
+	if (access(path, F_OK) == 0)
+		return access(path, W_OK) == 0 ? 0 : err_from_errno(errno);
+	snprintf(directory, sizeof directory, "%s", path);
+	return access(dirname(directory), W_OK | X_OK) == 0 ? 0 : err_from_errno(errno);
+}
+
+static int http_check(const void *settings, const char **path)
+{
+	const struct http_settings *s = settings;
+	int err = 0, fd;
+
+	if (s->root) {
+		*path = s->root;
+		fd = open(s->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		err = fd < 0 ? err_from_errno(errno) : 0;
+		if (fd >= 0)
+			close(fd);
+	}
+	if (!err && s->log)
+		err = http_check_log(*path = s->log);
+	return err;
 }
 
 static void http_api_answer(void *owner, uint64_t to, const struct api_answer *answer)
@@ -278,6 +311,7 @@ const struct service_keeper http_keeper = {
 	.share_start = http_share_start,
 	.share_stop = http_share_stop,
 	.paths = http_paths,
+	.check = http_check,
 	.reload = http_reload,
 	.plural = true,
 };

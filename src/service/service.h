@@ -91,6 +91,9 @@ struct service_keeper {
 	/* What the daemon has to open to it when it confines itself: fills in up to `most` paths,
 	 * the settings', and returns how many. NULL: none. */
 	unsigned (*paths)(const void *settings, struct service_path *paths, unsigned most);
+	/* Whether what the settings name is there: 0, or an error and the path that it is of.
+	 * Nothing is made or kept. NULL: nothing to look for. */
+	int (*check)(const void *settings, const char **path);
 	/* SIGHUP came, and the configuration of this service is what it was. First thread. */
 	void (*reload)(void *state);
 	/* Its state as a JSON value, in a few words or whole (/api/NAME); NULL: it shows none. In

@@ -488,10 +488,13 @@ def test_a_family_where_it_has_no_meaning(prise):
     assert done.code == 2 and "negative" not in done.err and "-4" in done.err, done
 
 
-def test_a_keeper_that_cannot_start(prise):
+@pytest.mark.parametrize("key", ['root = "/nonexistent"', 'root = "/etc/passwd"',
+                                 'log = "/nonexistent/log"'])
+@pytest.mark.parametrize("words", [[], ["--check-config"]])
+def test_a_path_that_is_not_there(prise, key, words):
     path = prise.directory / "http.conf"
-    path.write_text(f'http {{ root = "/nonexistent" listen = {free_port()} }}\n', encoding="utf-8")
-    done = prise("serve", "-c", path)
-    assert done.code == 9 and "http cannot start: no such file" in done.err, done
-    assert "  try: " in done.err and "program" not in done.err
-    assert "/nonexistent" in done.out
+    path.write_text(f'http {{ {key} listen = {free_port()} }}\n', encoding="utf-8")
+    done = prise("serve", "-c", path, *words)
+    wrong = re.search('"(.*)"', key)[1]
+    assert done.code == 9 and f"http cannot use {wrong}: " in done.err, done
+    assert "  try: " in done.err and "block `http`" in done.err and not done.out
