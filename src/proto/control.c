@@ -59,11 +59,53 @@ static bool control_is_type(struct bytes b)
 	return letter && b.len <= CONTROL_TYPE_BYTES;
 }
 
+/* `2026-11-21T20:00:00.000000Z`, as RFC 3339 has it in UTC. */
+static bool control_is_time(struct bytes b)
+{
+	static const char least[] = "0000-00-00T00:00:00", most[] = "9999-19-39T29:59:69";
+	enum { DATE = sizeof least - 1 };
+
+	if (b.len <= DATE || b.data[b.len - 1] != 'Z')
+		return false;
+	for (size_t i = 0; i < DATE; i++)
+		if (b.data[i] < least[i] || b.data[i] > most[i])
+			return false;
+	if (b.len == DATE + 1)
+		return true;
+	for (size_t i = DATE + 1; i < b.len - 1; i++)
+		if (b.data[i] < '0' || b.data[i] > '9')
+			return false;
+	return b.data[DATE] == '.' && b.len > DATE + 2;
+}
+
+/* What every event has or may have, once each: a string that means something. */
+static const char *control_member_fault(const struct json_member *member, unsigned *seen)
+{
+	static const struct {
+		const char *name, *fault;
+		bool (*is_sound)(struct bytes value);
+	} known[] = {{"type", "not a type of event", control_is_type},
+		     {"time", "not a time of RFC 3339 in UTC", control_is_time},
+		     {"host", "not the name of a host", NULL},
+		     {"service", "not the name of a service", NULL}};
+
+	for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++) {
+		if (!json_is(member->name, known[i].name))
+			continue;
+		if (*seen & 1u << i || member->kind != JSON_STRING ||
+		    (known[i].is_sound && !known[i].is_sound(member->value)))
+			return known[i].fault;
+		*seen |= 1u << i;
+	}
+	return NULL;
+}
+
 const char *control_event_fault(struct bytes line)
 {
 	struct json_member member;
 	size_t cursor = 0;
-	bool type = false, moment = false;
+	const char *fault = NULL;
+	unsigned seen = 0;
 	int more;
 
 	if (!line.len || line.data[0] != '{')
@@ -75,17 +117,13 @@ const char *control_event_fault(struct bytes line)
 			return "names have no escapes";
 		if (json_is(member.name, "seq"))
 			return "an event gets its seq from the daemon";
-		if (json_is(member.name, "type")) {
-			if (type || member.kind != JSON_STRING || !control_is_type(member.value))
-				return "not a type of event";
-			type = true;
-		}
-		if (json_is(member.name, "time"))
-			moment = member.kind == JSON_STRING;
+		fault = control_member_fault(&member, &seen);
+		if (fault)
+			return fault;
 	}
 	if (more < 0)
 		return "not sound JSON";
-	return type && moment ? NULL : "an event has a type and a time";
+	return (seen & 3) == 3 ? NULL : "an event has a type and a time";
 }
 
 /* What is asked, or what is wrong with that. */

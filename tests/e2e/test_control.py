@@ -88,7 +88,8 @@ def test_a_gap_where_too_much_was_missed(prise, daemon):
 
 @pytest.mark.parametrize("line,why", [
     (b"status\n", "not an object"), (b"{}\n", "type and a time"), (b'{"ask":"x"}\n', "only events"),
-    (b'{"type":"a","time":"t","x":"\x1b"}\n', "not sound"), (b"x" * 20000, "too long")])
+    (b'{"type":"a","time":"2026-11-21T20:00:00Z","x":"\x1b"}\n', "not sound"),
+    (b'{"type":"a","time":"now"}\n', "not a time"), (b"x" * 20000, "too long")])
 def test_what_is_refused(prise, daemon, line, why):
     with Control(prise) as c:
         c.send(line)
