@@ -30,6 +30,12 @@ function make(row) {
 	return parts;
 }
 
+/** What was said stands before who said it: a row has room for one of them. */
+function what_first(fields) {
+	const who = ([name]) => name === 'peer';
+	return [...fields.filter((field) => !who(field)), ...fields.filter(who)];
+}
+
 export function own_text({ own }) {
 	return knows(own.key) ? t(own.key, own.values) : '';
 }
@@ -47,7 +53,7 @@ function fill(parts, event, index, element) {
 	if (event.own)
 		parts.fields.textContent = own_text(event);
 	else
-		parts.fields.replaceChildren(...fields_of(event).slice(0, FIELDS_SHOWN)
+		parts.fields.replaceChildren(...what_first(fields_of(event)).slice(0, FIELDS_SHOWN)
 			.map(([name, value]) => h('span', { class: 'field' },
 				h('span', { class: 'key' }, `${name}=`), value || '""')));
 }
