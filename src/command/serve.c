@@ -123,8 +123,10 @@ static void serve_warn(const struct daemon *daemon, bool insecure)
 		    address_is_loopback(&s.address))
 			continue;
 		said = row;
-		say_warning(_("INSECURE: %s listens beyond this machine without TLS or "
-			      "keys: whoever reaches it may use it, and read along"),
+		say_warning(s.tls ? _("INSECURE: %s listens beyond this machine without keys: "
+				      "whoever reaches it may use it")
+				  : _("INSECURE: %s listens beyond this machine without TLS or "
+				      "keys: whoever reaches it may use it, and read along"),
 			    row->name);
 	}
 }
