@@ -31,19 +31,22 @@ size_t http_put_file_head(struct text *t, const struct http_found *found, int64_
 	text_put(t, BYTES_LITERAL(HTTP_BEGIN_OK));
 	http1_put_date(t, now_s);
 	text_put_string(t, "\r\n");
-	http_put_file_fields(t, found);
+	http_put_file_fields(t, found, now_s);
 	http1_put_field_uint(t, "Content-Length", found->bytes);
 	http1_put_end(t);
 	return t->cut ? 0 : sizeof HTTP_BEGIN_OK - 1;
 }
 
-void http_put_file_fields(struct text *t, const struct http_found *found)
+/* A file from the future was changed now: Last-Modified is never later than Date (RFC
+ * 9110 8.8.2.1).
+ */
+void http_put_file_fields(struct text *t, const struct http_found *found, int64_t now_s)
 {
 	if (found->type)
 		http1_put_field(t, "Content-Type", bytes_of_string(found->type));
 	if (!found->made) {
 		text_put_string(t, "Last-Modified: ");
-		http1_put_date(t, found->modified_s);
+		http1_put_date(t, found->modified_s < now_s ? found->modified_s : now_s);
 		text_put_string(t, "\r\n");
 		http1_put_field(t, "ETag", bytes_of_string(found->etag));
 		text_put_string(t, "Accept-Ranges: bytes\r\n");
@@ -158,15 +161,36 @@ void http_log(const struct http *h, const struct http_request *r, unsigned statu
 	log->put(log->context, &entry, now);
 }
 
-void http_remember(struct http *h, const struct http_request *r)
+static void http_note(struct http *h, struct bytes method, struct bytes target)
 {
-	struct bytes method = bytes_first(r->head.method, HTTP_MEMO_BYTES / 2);
-	struct bytes target = bytes_first(r->head.target, HTTP_MEMO_BYTES - method.len);
-
-	memcpy(h->memo.text, method.data, method.len);
-	memcpy(h->memo.text + method.len, target.data, target.len);
+	method = bytes_first(method, HTTP_MEMO_BYTES / 2);
+	target = bytes_first(target, HTTP_MEMO_BYTES - method.len);
+	if (method.len)
+		memcpy(h->memo.text, method.data, method.len);
+	if (target.len)
+		memcpy(h->memo.text + method.len, target.data, target.len);
 	h->memo.method_len = (uint8_t)method.len;
 	h->memo.len = (uint8_t)target.len;
+}
+
+void http_remember_line(struct http *h, struct bytes in)
+{
+	struct bytes line = bytes_first(in, bytes_find_byte(in, '\n')), rest, target;
+	size_t space = bytes_find_byte(line, ' ');
+
+	rest = bytes_after(line, space < line.len ? space + 1 : space);
+	target = bytes_first(rest, bytes_find_byte(rest, ' '));
+	h->minor = 1;
+	if (line.len == in.len || target.len == rest.len ||
+	    !bytes_equal(bytes_first(bytes_after(rest, target.len + 1), 5), BYTES_LITERAL("HTTP/")))
+		http_note(h, bytes_of(NULL, 0), bytes_of(NULL, 0));
+	else
+		http_note(h, bytes_first(line, space), target);
+}
+
+void http_remember(struct http *h, const struct http_request *r)
+{
+	http_note(h, r->head.method, r->head.target);
 	h->minor = (uint8_t)r->head.minor;
 	h->is_head = r->method == HTTP_HEAD_METHOD;
 	h->keep_alive = r->keep_alive;

@@ -187,10 +187,10 @@ static void http_send_ranges(struct http *h, struct http_request *r, const struc
 	http_head_begin(&t, 206, r->keep_alive, r->head.minor, now);
 	if (count > 1) {
 		shown.type = NULL; /* each part has its own */
-		http_put_file_fields(&t, &shown);
+		http_put_file_fields(&t, &shown, now->wall_us / 1000000);
 		bytes = http_parts(h, found, &t, slice, (unsigned)count, out);
 	} else {
-		http_put_file_fields(&t, &shown);
+		http_put_file_fields(&t, &shown, now->wall_us / 1000000);
 		text_printf(&t, "Content-Range: bytes %llu-%llu/%llu\r\n",
 			    (unsigned long long)slice[0].from,
 			    (unsigned long long)(slice[0].from + slice[0].bytes - 1),
@@ -210,7 +210,7 @@ static void http_send_whole(struct http *h, struct http_request *r, const struct
 	struct http_slice all = {0, found->bytes};
 
 	http_head_begin(&t, 200, r->keep_alive, r->head.minor, now);
-	http_put_file_fields(&t, found);
+	http_put_file_fields(&t, found, now->wall_us / 1000000);
 	http1_put_field_uint(&t, "Content-Length", found->bytes);
 	http_head_end(&t, out);
 	if (r->method == HTTP_GET)

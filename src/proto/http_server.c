@@ -230,7 +230,8 @@ static void http_not_understood(struct http *h, struct http_request *r,
 	r->in_api = false;
 	r->head.fields = 0;
 	r->head.minor = 1;
-	r->head.method = r->head.target = bytes_of(NULL, 0);
+	r->head.method = bytes_of(h->memo.text, h->memo.method_len);
+	r->head.target = bytes_of(h->memo.text + h->memo.method_len, h->memo.len);
 	http_refuse(h, r, refusal->status, refusal->why, out, now);
 	out_end(out);
 }
@@ -274,6 +275,8 @@ static size_t http_take_head(struct http *h, struct bytes in, struct out *out,
 	}
 	found = http1_parse(&r.head, HTTP1_REQUEST, in, &seen, bytes_of(NULL, 0), &limits,
 			    &refusal);
+	if (found <= 0 && s->access)
+		http_remember_line(h, in);
 	if (found < 0) {
 		http_not_understood(h, &r, &refusal, out, now);
 		return in.len;

@@ -108,10 +108,12 @@ void http_refuse(struct http *h, struct http_request *r, unsigned status, const 
 void http_log(const struct http *h, const struct http_request *r, unsigned status, uint64_t bytes,
 	      const struct moment *now);
 void http_remember(struct http *h, const struct http_request *r);
+/* Of a head that is not whole, or is none, the request line if that is. */
+void http_remember_line(struct http *h, struct bytes in);
 /* A request whose head is gone, as far as the memo has it. */
 void http_recall(const struct http *h, struct http_request *r);
 
-void http_put_file_fields(struct text *t, const struct http_found *found);
+void http_put_file_fields(struct text *t, const struct http_found *found, int64_t now_s);
 
 /* http_target.c */
 bool http_split_target(struct http_request *r);

@@ -472,6 +472,25 @@ def test_a_line_of_the_log_is_whole_whatever_is_asked(site, tmp_path):
     assert re.search(r'" 4\d\d \d+$', line) and line.count("\\xFF") == 8000
 
 
+def test_what_was_refused_or_too_slow_has_its_line_in_the_log(site):
+    s = site('log = "LOG" put = yes request_timeout = 200ms')
+    for rest in (b"Ho", b"Host: a\r\nHost: b\r\n\r\n", b"x" * 20000):
+        s.say(b"GET /asked HTTP/1.1\r\n" + rest)
+    s.say(b"PUT /put HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+    s.say(b"GET /cut")
+    said = [re.search(r'"(.*)" (\d+) ', line).groups() for line in log_lines(s.log_path, 5)]
+    assert said == [("GET /asked HTTP/1.1", "408"), ("GET /asked HTTP/1.1", "400"),
+                    ("GET /asked HTTP/1.1", "431"), ("PUT /put HTTP/1.1", "408"), ("-", "408")]
+
+
+def test_a_file_from_the_future(site):
+    s = site()
+    os.utime(s.root / "a.txt", (4e9, 4e9))
+    for fields in ({}, {"Range": "bytes=0-1"}):
+        headers = s.get("/a.txt", **fields)[2]
+        assert headers["Last-Modified"] == headers["Date"]
+
+
 def test_the_common_log(site):
     s = site('log = "LOG"')
     s.get("/a.txt")
