@@ -35,9 +35,9 @@ const char *capture_fault(const struct exchange_message *m)
 		return m->fault;
 	if (m->missing_bytes > 0)
 		return N_("a part was not captured");
-	if (m->present && !m->whole)
-		return N_("it is not whole");
-	return NULL;
+	if (!m->present)
+		return N_("it is not in the capture");
+	return m->whole ? NULL : N_("it is not whole");
 }
 
 static int64_t took_ns(const struct exchange *e)
@@ -148,7 +148,7 @@ static void print_faults(const struct exchange *e)
 		const char *side = i == HTTP1_REQUEST ? _("request") : _("response");
 
 		if (!m->present) {
-			print_fault(side, N_("it is not in the capture"));
+			print_fault(side, capture_fault(m));
 			continue;
 		}
 		if (m->missing_bytes > 0)
@@ -164,7 +164,7 @@ static void put_note(struct text *t, const struct exchange *e)
 {
 	for (unsigned i = 0; i < 2; i++) {
 		const struct exchange_message *m = &e->message[i];
-		const char *fault = !m->present ? N_("it is not in the capture") : capture_fault(m);
+		const char *fault = capture_fault(m);
 
 		if (fault == NULL)
 			fault = capture_body_fault(m);

@@ -237,6 +237,7 @@ static enum reassembly_order take_data(struct conversations *all, struct convers
 		.seq = first,
 		.data = f->payload,
 		.bytes = f->payload_bytes,
+		.ack = f->ack,
 		.frame = all->frame,
 		.time_ns = all->time_ns,
 	};

@@ -8,7 +8,8 @@
  *
  *   RAW: after 101 or CONNECT, something else is spoken (RFC 9110 7.8, 9.3.6)   OVER: ended
  *
- * Requests wait in a list for their responses; a response goes to the first that has none. */
+ * Requests wait in a list for their responses; a response goes to the first that has none, or
+ * behind a gap to the one that was sent when all before the response was there. */
 #include "proto/exchange.h"
 
 #include "base/err.h"
@@ -16,8 +17,6 @@
 #define N_(s) s
 
 enum state { STATE_SEEKING, STATE_HEAD, STATE_BODY, STATE_RAW, STATE_OVER };
-
-enum { METHOD_MOST = 24, EMPTY_MOST = 8 };
 
 /* What stands in for bytes that were not captured, so that a body's framing goes on counting. */
 static const uint8_t nothing[16384];
@@ -30,75 +29,11 @@ struct step {
 	struct exchange_reader *reader;
 	uint64_t frame;
 	int64_t time_ns;
+	uint32_t seq, ack; /* of the byte that comes next, and its segment's */
+	uint64_t missing;  /* how much is missing here */
 };
 
-static bool is_known_method(struct bytes method)
-{
-	static const char *const known[] = {"GET",    "HEAD",    "POST",    "PUT",
-					    "DELETE", "OPTIONS", "CONNECT", "PATCH"};
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (bytes_equal(method, bytes_of_string(known[i])))
-			return true;
-	return false;
-}
-
-static enum exchange_look look_response(struct bytes b)
-{
-	const struct bytes prefix = BYTES_LITERAL("HTTP/1.");
-
-	if (!bytes_equal(bytes_first(b, prefix.len), bytes_first(prefix, b.len)))
-		return EXCHANGE_NONE;
-	return b.len > prefix.len ? EXCHANGE_RESPONSE : EXCHANGE_PERHAPS;
-}
-
-/* METHOD SP target SP HTTP/1.x; of methods that everybody knows also without the end, so that what
- * somebody typed wrong is shown. */
-static enum exchange_look look_request(struct bytes b)
-{
-	const struct bytes version = BYTES_LITERAL("HTTP/1.");
-	size_t method = 0, end;
-	struct bytes line;
-
-	while (method < b.len && method <= METHOD_MOST &&
-	       ((b.data[method] >= 'A' && b.data[method] <= 'Z') || b.data[method] == '-'))
-		method++;
-	if (method == 0 || method > METHOD_MOST)
-		return EXCHANGE_NONE;
-	if (method == b.len)
-		return EXCHANGE_PERHAPS;
-	if (b.data[method] != ' ')
-		return EXCHANGE_NONE;
-	line = bytes_first(b, HTTP1_LINE_BYTES);
-	end = bytes_find_byte(line, '\n');
-	if (end == line.len)
-		return line.len < HTTP1_LINE_BYTES ? EXCHANGE_PERHAPS : EXCHANGE_NONE;
-	line = bytes_strip(bytes_first(line, end));
-	if (line.len > version.len + 1 &&
-	    bytes_equal(bytes_first(bytes_after(line, line.len - version.len - 1), version.len),
-			version))
-		return EXCHANGE_REQUEST;
-	if (is_known_method(bytes_first(b, method)) && line.len > method + 1 &&
-	    line.data[method + 1] == '/')
-		return EXCHANGE_REQUEST;
-	return EXCHANGE_NONE;
-}
-
-enum exchange_look exchange_look(struct bytes b)
-{
-	struct bytes rest = b;
-
-	while (rest.len > 0 && b.len - rest.len < EMPTY_MOST &&
-	       (rest.data[0] == '\r' || rest.data[0] == '\n'))
-		rest = bytes_after(rest, 1);
-	if (rest.len == 0)
-		return b.len > 0 ? EXCHANGE_PERHAPS : EXCHANGE_NONE;
-	if (rest.len == b.len && look_response(b) != EXCHANGE_NONE)
-		return look_response(b);
-	return look_request(rest);
-}
-
-/* The same, for this reader: each way has one side, and not that of the other. */
+/* As exchange_look, for this reader: each way has one side, and not that of the other. */
 static enum exchange_look look_here(const struct step *s, struct bytes b)
 {
 	const struct exchange_reader
@@ -181,6 +116,25 @@ static void report(struct exchange_talk *talk, struct exchange_memory *memory,
 	give_back(memory, e);
 }
 
+static void report_unanswered(const struct step *s, struct exchange *e, const char *why)
+{
+	e->message[HTTP1_RESPONSE].fault = why;
+	report(s->talk, s->memory, s->sink, e);
+}
+
+/* Of one conversation no more than EXCHANGE_PENDING wait. */
+static void make_room(const struct step *s)
+{
+	struct exchange *e = s->talk->first;
+
+	if (e->message[HTTP1_RESPONSE].present) {
+		report(s->talk, s->memory, s->sink, e);
+		return;
+	}
+	s->talk->owed++;
+	report_unanswered(s, e, N_("too many requests waited for theirs at a time"));
+}
+
 /* A new one at the end of the list, or NULL. */
 static struct exchange *add(const struct step *s)
 {
@@ -188,8 +142,8 @@ static struct exchange *add(const struct step *s)
 	bool client = (s->reader == &talk->reader[0]) == (s->reader->side == HTTP1_REQUEST);
 	struct exchange *e;
 
-	if (talk->pending >= EXCHANGE_PENDING)
-		report(talk, s->memory, s->sink, talk->first);
+	if (talk->pending >= EXCHANGE_PENDING && s->reader->side == HTTP1_REQUEST)
+		make_room(s);
 	e = blocks_take(&s->memory->exchanges);
 	if (e == NULL) {
 		s->memory->lost++;
@@ -197,7 +151,8 @@ static struct exchange *add(const struct step *s)
 	}
 	*e = (struct exchange){.conversation = talk->number,
 			       .client = talk->end[client ? 0 : 1],
-			       .server = talk->end[client ? 1 : 0]};
+			       .server = talk->end[client ? 1 : 0],
+			       .answer_seq = s->reader->held_ack};
 	if (talk->last != NULL)
 		talk->last->next = e;
 	else
@@ -207,24 +162,72 @@ static struct exchange *add(const struct step *s)
 	return e;
 }
 
-/* The first request that no response came for, or NULL. */
-static struct exchange *find_waiting(const struct exchange_talk *talk)
+/* The request that the response which begins here answers, or NULL: none, or nobody knows. */
+static struct exchange *find_waiting(const struct step *s)
 {
-	struct exchange *e = talk->first;
+	const struct exchange_talk *talk = s->talk;
+	struct exchange *e = talk->owed > 0 && !talk->unsure ? NULL : talk->first;
 
-	while (e != NULL && e->message[HTTP1_RESPONSE].present)
+	while (e != NULL && (e->message[HTTP1_RESPONSE].present ||
+			     (talk->unsure && e->answer_seq != s->reader->held_seq)))
 		e = e->next;
 	return e;
+}
+
+/* `e` is answered: those before it were. From here on order says it again. */
+static void settle(const struct step *s, const struct exchange *e)
+{
+	struct exchange *before = s->talk->first;
+
+	if (!s->talk->unsure)
+		return;
+	while (before != e) {
+		struct exchange *next = before->next;
+
+		if (!before->message[HTTP1_RESPONSE].present)
+			report_unanswered(s, before, N_("its beginning was not captured"));
+		before = next;
+	}
+	s->talk->unsure = false;
+	s->talk->owed = 0;
+}
+
+/* Why the response that begins here has no request; NULL: it was not captured. */
+static const char *why_unasked(const struct step *s)
+{
+	struct exchange_talk *talk = s->talk;
+	struct exchange_reader *other = &talk->reader[s->reader == &talk->reader[0] ? 1 : 0];
+	bool skipped = other->skipped;
+
+	other->skipped = false;
+	if (talk->unsure && talk->first != NULL)
+		return N_("which one this answers is not known: bytes before it were not "
+			  "captured");
+	if (talk->unsure || talk->owed == 0)
+		return skipped ? N_("what there is of it does not look like HTTP") : NULL;
+	talk->owed--;
+	return N_("too many waited at a time");
 }
 
 /* Which exchange the message that begins now belongs to, or NULL. */
 static struct exchange *find_place(const struct step *s)
 {
-	struct exchange *e = NULL;
+	const char *why;
+	struct exchange *e;
 
-	if (s->reader->side == HTTP1_RESPONSE)
-		e = find_waiting(s->talk);
-	return e != NULL ? e : add(s);
+	s->reader->skipped = false;
+	if (s->reader->side == HTTP1_REQUEST)
+		return add(s);
+	e = find_waiting(s);
+	if (e != NULL) {
+		settle(s, e);
+		return e;
+	}
+	why = why_unasked(s);
+	e = add(s);
+	if (e != NULL)
+		e->message[HTTP1_REQUEST].fault = why;
+	return e;
 }
 
 static struct bytes method_of(const struct exchange *e)
@@ -349,6 +352,9 @@ static void begin_message(const struct step *s, struct bytes from, struct bytes 
 	struct exchange *e;
 
 	if (r->side == HTTP1_RESPONSE && head->status / 100 == 1 && head->status != 101) {
+		e = find_waiting(s);
+		if (e != NULL)
+			settle(s, e);
 		drop_held(s);
 		r->state = STATE_SEEKING;
 		return;
@@ -383,6 +389,7 @@ static void begin_fault(const struct step *s, struct bytes from, const char *why
 	}
 	m = message_of(s, e);
 	m->present = true;
+	m->missing_bytes = s->missing;
 	keep_head(s, m, bytes_first(from, EXCHANGE_SMALL_BYTES));
 	m->line = first_line(m->head);
 	end_message(s, false, why);
@@ -398,12 +405,15 @@ static size_t take_seeking(const struct step *s, struct bytes data)
 		return data.len;
 	look = look_here(s, before > 0 ? bytes_of(r->held, r->held_bytes) : data);
 	if (look == EXCHANGE_NONE) {
+		r->skipped = true;
 		drop_held(s);
 		return before > 0 ? 0 : data.len;
 	}
 	if (before == 0) {
 		r->held_frame = s->frame;
 		r->held_ns = s->time_ns;
+		r->held_seq = s->seq;
+		r->held_ack = s->ack;
 	}
 	if (look == EXCHANGE_PERHAPS) {
 		if (before == 0)
@@ -420,9 +430,8 @@ static size_t take_seeking(const struct step *s, struct bytes data)
 static size_t take_head(const struct step *s, struct bytes data)
 {
 	struct exchange_reader *r = s->reader;
-	struct bytes from = data, method = r->side == HTTP1_RESPONSE
-						   ? method_of(find_waiting(s->talk))
-						   : (struct bytes){0};
+	struct bytes from = data, method = r->side == HTTP1_RESPONSE ? method_of(find_waiting(s))
+								     : (struct bytes){0};
 	struct http1_refusal refusal;
 	int64_t bytes;
 
@@ -463,8 +472,8 @@ static size_t take_body(const struct step *s, struct bytes data, bool missing)
 
 		touch(s, m);
 		m->body_bytes += taken;
-		if (missing)
-			m->missing_bytes += taken;
+		if (missing) /* all of it once it tore the framing */
+			m->missing_bytes += r->body.bad ? s->missing : taken;
 		else
 			m->content_bytes += content.len;
 		if (missing && content.len > 0 && s->sink->missing != NULL)
@@ -482,7 +491,7 @@ static size_t take_body(const struct step *s, struct bytes data, bool missing)
 	return r->body.bad || taken == 0 ? data.len : taken;
 }
 
-static void take_missing(const struct step *s, uint64_t missing)
+static void take_missing(struct step *s)
 {
 	struct exchange_reader *r = s->reader;
 
@@ -490,28 +499,41 @@ static void take_missing(const struct step *s, uint64_t missing)
 		begin_fault(s, bytes_of(r->held, r->held_bytes),
 			    N_("a part of its head is missing"));
 	drop_held(s);
-	while (r->state == STATE_BODY && missing > 0) {
+	while (r->state == STATE_BODY && s->missing > 0) {
 		struct bytes some = bytes_of(nothing, sizeof(nothing));
 
-		missing -= take_body(s, bytes_first(some, missing), true);
+		s->missing -= take_body(s, bytes_first(some, s->missing), true);
 	}
+	if (r->state == STATE_SEEKING && (s->missing > 0 || r->body.bad))
+		s->talk->unsure = true;
 }
 
 void exchange_take(struct exchange_talk *talk, struct exchange_memory *memory,
 		   const struct exchange_sink *sink, unsigned way, const struct reassembly_run *run)
 {
 	struct exchange_reader *r = &talk->reader[way];
-	struct step s = {talk, memory, sink, r, run->frame, run->time_ns};
+	struct step s = {
+		.talk = talk,
+		.memory = memory,
+		.sink = sink,
+		.reader = r,
+		.frame = run->frame,
+		.time_ns = run->time_ns,
+		.seq = run->seq,
+		.ack = run->ack,
+		.missing = run->missing,
+	};
 	struct bytes data = run->data;
 
-	if (run->missing > 0)
-		take_missing(&s, run->missing);
+	if (s.missing > 0)
+		take_missing(&s);
 	while (data.len > 0 && r->state < STATE_RAW) {
 		size_t taken = r->state == STATE_BODY   ? take_body(&s, data, false)
 			       : r->state == STATE_HEAD ? take_head(&s, data)
 							: take_seeking(&s, data);
 
 		data = bytes_after(data, taken);
+		s.seq += (uint32_t)taken;
 	}
 }
 
@@ -519,7 +541,7 @@ void exchange_end(struct exchange_talk *talk, struct exchange_memory *memory,
 		  const struct exchange_sink *sink, unsigned way, bool well)
 {
 	struct exchange_reader *r = &talk->reader[way];
-	struct step s = {talk, memory, sink, r, 0, 0};
+	struct step s = {.talk = talk, .memory = memory, .sink = sink, .reader = r};
 
 	if (r->state == STATE_OVER)
 		return;

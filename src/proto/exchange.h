@@ -7,6 +7,11 @@
  * what is not HTTP alone, and finds its way again behind a gap that tore a message. A message that
  * breaks the rules is reported with the rule, not hidden. Interim responses (1xx) are passed over.
  *
+ * A gap may have swallowed whole messages, and from there on order alone says nothing. A client
+ * that waits for each response has the one before when it asks again, so its request's segment
+ * acknowledges all up to where the response will begin (RFC 9293 3.4): by that number they find
+ * each other again. A response that no request fits so is reported without one.
+ *
  * Memory comes from blocks that the holder gives; what finds none is reported as it stands or
  * counted as lost. */
 #ifndef PROTO_EXCHANGE_H
@@ -38,7 +43,9 @@ struct exchange_message {
 	uint64_t body_bytes;    /* as they were on the wire, chunks and all, what is missing too */
 	uint64_t content_bytes; /* without the framing and without what is missing */
 	uint64_t missing_bytes; /* of the message, not captured */
-	const char *fault;      /* the rule it breaks, static, N_(); or NULL */
+	/* The rule it breaks, or why it is not present where more is known than that it was not
+	 * captured: static, N_(); or NULL. */
+	const char *fault;
 	/* In `head`; empty where there is none. */
 	struct bytes line, authority, type, coding;
 	void *kept; /* the holder's own, NULL at first */
@@ -50,6 +57,7 @@ struct exchange {
 	struct exchange *next;
 	uint64_t conversation; /* its number, from 1 */
 	struct address client, server;
+	uint32_t answer_seq; /* where the response of one who waits for each begins */
 	struct exchange_message message[2]; /* by enum http1_side */
 };
 
@@ -73,10 +81,12 @@ struct exchange_reader {
 	uint8_t side; /* enum http1_side, once `sided` */
 	bool sided;
 	bool large;    /* what `held` is */
+	bool skipped;  /* what is not HTTP, since the last message */
 	uint8_t *held; /* the beginning of a head, or NULL */
 	size_t held_bytes, seen;
 	uint64_t held_frame;
 	int64_t held_ns;
+	uint32_t held_seq, held_ack;
 	struct exchange *current;
 	struct http1_body body;
 };
@@ -88,6 +98,8 @@ struct exchange_talk {
 	struct exchange_reader reader[2];
 	struct exchange *first, *last;
 	unsigned pending;
+	uint64_t owed; /* responses to requests that were reported before them, for want of room */
+	bool unsure;   /* order does not say which request the next response answers */
 };
 
 /* What comes next on `way`. */

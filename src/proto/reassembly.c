@@ -16,7 +16,7 @@ struct reassembly_piece {
 	struct reassembly_piece *next;
 	uint64_t frame;
 	int64_t time_ns;
-	uint32_t seq, len;
+	uint32_t seq, len, ack;
 	uint32_t missing; /* behind `data`: cut when it was captured */
 	uint8_t data[];
 };
@@ -26,10 +26,15 @@ static int32_t distance(uint32_t from, uint32_t to)
 	return (int32_t)(to - from);
 }
 
-static void hand_on(struct reassembly *r, struct bytes data, uint64_t missing, uint64_t frame,
-		    int64_t time_ns, const struct reassembly_sink *sink)
+/* `from` says where it was captured. */
+static void hand_on(struct reassembly *r, struct bytes data, uint64_t missing,
+		    const struct reassembly_segment *from, const struct reassembly_sink *sink)
 {
-	struct reassembly_run run = {.data = data, .frame = frame, .time_ns = time_ns};
+	struct reassembly_run run = {.data = data,
+				     .seq = r->next,
+				     .ack = from->ack,
+				     .frame = from->frame,
+				     .time_ns = from->time_ns};
 
 	if (data.len > 0) {
 		r->next += (uint32_t)data.len;
@@ -38,11 +43,18 @@ static void hand_on(struct reassembly *r, struct bytes data, uint64_t missing, u
 	}
 	if (missing == 0)
 		return;
-	r->next += (uint32_t)missing;
-	r->missing_bytes += missing;
 	run.data = (struct bytes){0};
 	run.missing = missing;
+	run.seq = r->next;
+	r->next += (uint32_t)missing;
+	r->missing_bytes += missing;
 	sink->run(sink->owner, &run);
+}
+
+static struct reassembly_segment origin_of(const struct reassembly_piece *piece)
+{
+	return (struct reassembly_segment){
+		.ack = piece->ack, .frame = piece->frame, .time_ns = piece->time_ns};
 }
 
 static void note_end(struct reassembly *r)
@@ -58,6 +70,7 @@ static void hand_on_first(struct reassembly *r, struct blocks *blocks,
 			  const struct reassembly_sink *sink)
 {
 	struct reassembly_piece *piece = r->first;
+	struct reassembly_segment from = origin_of(piece);
 	size_t old = (uint32_t)distance(piece->seq, r->next);
 	struct bytes data = bytes_of(piece->data, piece->len);
 	uint64_t missing = piece->missing;
@@ -73,7 +86,7 @@ static void hand_on_first(struct reassembly *r, struct blocks *blocks,
 		missing -= old - data.len < missing ? old - data.len : missing;
 		data.len = 0;
 	}
-	hand_on(r, data, missing, piece->frame, piece->time_ns, sink);
+	hand_on(r, data, missing, &from, sink);
 	blocks_give(blocks, piece);
 }
 
@@ -89,8 +102,9 @@ static void drain(struct reassembly *r, struct blocks *blocks, const struct reas
 static void give_up(struct reassembly *r, struct blocks *blocks, const struct reassembly_sink *sink)
 {
 	uint32_t missing = r->first->seq - r->next;
+	struct reassembly_segment from = origin_of(r->first);
 
-	hand_on(r, (struct bytes){0}, missing, r->first->frame, r->first->time_ns, sink);
+	hand_on(r, (struct bytes){0}, missing, &from, sink);
 	drain(r, blocks, sink);
 }
 
@@ -137,6 +151,7 @@ static size_t wait_piece(struct reassembly *r, struct blocks *blocks,
 		.time_ns = s->time_ns,
 		.seq = s->seq,
 		.len = (uint32_t)data.len,
+		.ack = s->ack,
 		.missing = last ? (uint32_t)(s->bytes - s->data.len) : 0,
 	};
 	if (data.len > 0)
@@ -176,8 +191,8 @@ static void wait(struct reassembly *r, struct blocks *blocks, struct reassembly_
 			continue;
 		}
 		if (taken == 0) {
-			hand_on(r, (struct bytes){0}, s.seq - r->next, s.frame, s.time_ns, sink);
-			hand_on(r, s.data, s.bytes - s.data.len, s.frame, s.time_ns, sink);
+			hand_on(r, (struct bytes){0}, s.seq - r->next, &s, sink);
+			hand_on(r, s.data, s.bytes - s.data.len, &s, sink);
 			note_end(r);
 			return;
 		}
@@ -213,7 +228,7 @@ enum reassembly_order reassembly_put(struct reassembly *r, struct blocks *blocks
 		return REASSEMBLY_AGAIN;
 	s.bytes -= old;
 	s.data = bytes_after(s.data, old < s.data.len ? old : s.data.len);
-	hand_on(r, s.data, s.bytes - s.data.len, s.frame, s.time_ns, sink);
+	hand_on(r, s.data, s.bytes - s.data.len, &s, sink);
 	if (r->first != NULL || r->end_known || r->acked_beyond)
 		drain(r, blocks, sink);
 	return REASSEMBLY_IN_ORDER;
@@ -251,6 +266,7 @@ void reassembly_finish(struct reassembly *r, uint32_t seq)
 void reassembly_flush(struct reassembly *r, struct blocks *blocks, uint64_t frame, int64_t time_ns,
 		      const struct reassembly_sink *sink)
 {
+	struct reassembly_segment from = {.frame = frame, .time_ns = time_ns};
 	int32_t tail;
 
 	while (r->first != NULL)
@@ -259,6 +275,6 @@ void reassembly_flush(struct reassembly *r, struct blocks *blocks, uint64_t fram
 	       : r->acked_beyond ? distance(r->next, r->acked)
 				 : 0;
 	if (tail > 1 || (tail == 1 && r->end_known)) /* 1: a FIN that was not captured */
-		hand_on(r, (struct bytes){0}, (uint64_t)tail, frame, time_ns, sink);
+		hand_on(r, (struct bytes){0}, (uint64_t)tail, &from, sink);
 	note_end(r);
 }

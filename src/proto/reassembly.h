@@ -23,6 +23,7 @@ struct reassembly_segment {
 	uint32_t seq; /* of its first byte */
 	struct bytes data;
 	size_t bytes; /* on the wire: more than data.len when it was cut */
+	uint32_t ack; /* how far its sender had the other direction */
 	uint64_t frame;
 	int64_t time_ns;
 };
@@ -31,6 +32,8 @@ struct reassembly_segment {
 struct reassembly_run {
 	struct bytes data; /* valid during the call */
 	uint64_t missing;
+	uint32_t seq; /* of the first byte */
+	uint32_t ack; /* its segment's */
 	uint64_t frame;
 	int64_t time_ns;
 };

@@ -85,6 +85,7 @@ def test_a_gap_in_chunks(capture, prise):
     done = capture(framed(before + middle[:5] + middle[6:] + after), "--json")
     first, second = exchanges(done)
     assert "framing" in first["note"]  # the line between two chunks is gone
+    assert first["missing_bytes"] == 1460
     assert second["target"] == "/next" and second["status"] == 200 and "note" not in second
 
 
@@ -95,6 +96,74 @@ def test_a_lost_request(capture):
     done = capture(framed(packets), "--json")
     told = [(e["request_frame"], e.get("target"), e["response_bytes"]) for e in exchanges(done)]
     assert told == [(0, None, 12), (7, "/b", 2)]
+
+
+def told(done):
+    """Target and length of each pair: the tests below answer /N with N bytes."""
+    return [(int(e["target"][1:]), e["response_bytes"] + e["missing_bytes"])
+            for e in exchanges(done) if "target" in e and e["status"]]
+
+
+def test_a_lost_response_shifts_no_other(capture):
+    """Whichever frame is lost, none is paired with another's, and all others are paired."""
+    packets = Talk().whole(*((request(f"/{n}"), response(b"x" * n)) for n in range(1, 6)))
+    for lost in range(3, len(packets) - 3):
+        done = capture(framed(packets[:lost] + packets[lost + 1:]), "--json")
+        pairs = told(done)
+        assert all(n == length for n, length in pairs), lost
+        assert len(pairs) == (4 if lost % 4 != 0 and len(packets[lost]) > 40 else 5), lost
+    lost = packets.index(next(p for p in packets if p.endswith(b"xx") and b"HTTP" in p))
+    done = capture(framed(packets[:lost] + packets[lost + 1:]))
+    assert "/2 HTTP/1.1\n  ! response: its beginning was not captured\n" in done.out
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_lost_at_random_pairs_nothing_wrongly(capture, seed):
+    chance = random.Random(seed)
+    talk = Talk(isn=(2**32 - 300, 2**32 - 9000), mss=chance.choice([200, 1460]))
+    sizes = chance.sample(range(4000), 40)
+    packets = talk.whole(*((request(f"/{n}"), response(b"x" * n)) for n in sizes))
+    kept = [p for p in packets if chance.random() > 0.06]
+    pairs = told(capture(framed(kept), "--json"))
+    assert all(n == length for n, length in pairs) and len(pairs) > 10, f"seed {seed}"
+
+
+def test_behind_a_gap_those_who_did_not_wait_are_not_guessed(capture):
+    talk = Talk()
+    packets = talk.open() + talk.say(0, b"".join(request(f"/{n}") for n in range(1, 5)))
+    answers = [talk.say(1, response(b"x" * n))[0] for n in range(1, 5)]
+    packets += answers[:1] + answers[2:] + talk.exchange(request("/7"), response(b"7" * 7))
+    done = capture(framed(packets + talk.close()), "--json")
+    assert told(done) == [(1, 1), (7, 7)]
+    notes = [e["note"] for e in exchanges(done) if "target" not in e]
+    assert len(notes) == 2 and all("which one this answers is not known" in n for n in notes)
+
+
+def test_an_interim_response_finds_its_request_too(capture):
+    talk = Talk()
+    packets = talk.open() + talk.say(0, request("/1")) + talk.say(1, response(b"x"))[1:]
+    packets += talk.say(0, request("/2", "POST", b"Content-Length: 1\r\n"))
+    packets += talk.say(1, b"HTTP/1.1 100 Continue\r\n\r\n") + talk.say(0, b"a")
+    packets += talk.say(1, response(b"22")) + talk.close()
+    done = capture(framed(packets), "--json")
+    assert told(done) == [(2, 2)] and [e["status"] for e in exchanges(done)] == [0, 200]
+
+
+def test_more_wait_than_there_is_room_for(capture):
+    talk, count = Talk(), 1500
+    packets = talk.open() + talk.say(0, b"".join(request(f"/{n}") for n in range(count)))
+    packets += talk.say(1, b"".join(response(b"x" * n) for n in range(count)), ack=False)
+    done = capture(framed(packets + talk.close()), "--json")
+    pairs = told(done)
+    assert all(n == length for n, length in pairs) and len(pairs) == 1024
+    notes = [e["note"] for e in exchanges(done) if "note" in e]
+    assert len(notes) == 2 * (count - 1024) and all("too many" in n for n in notes)
+
+
+@pytest.mark.parametrize("asked", [b"BONJOUR\r\n", b"get / HTTP/1.0\r\n\r\n"])
+def test_what_was_asked_is_no_http(capture, asked):
+    e = one(capture(framed(Talk().whole((asked, response(b"", "400 Bad Request")))), "--json"))
+    assert e["status"] == 400 and "does not look like HTTP" in e["note"]
 
 
 def test_beginning_in_the_middle(capture):

@@ -27,6 +27,7 @@ static void take(void *owner, const struct reassembly_run *run)
 
 	assert_true(s->at + run->data.len + run->missing <= STREAM_BYTES);
 	assert_true((run->data.len > 0) != (run->missing > 0));
+	assert_int_equal(run->seq, s->r.base + (uint32_t)s->at);
 	if (run->data.len > 0)
 		assert_memory_equal(run->data.data, stream + s->at, run->data.len);
 	for (size_t i = 0; i < run->data.len; i++)
