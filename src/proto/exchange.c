@@ -234,7 +234,7 @@ static struct bytes method_of(const struct exchange *e)
 {
 	struct bytes line = {0};
 
-	if (e != NULL && e->message[HTTP1_REQUEST].fault == NULL)
+	if (e != NULL)
 		line = e->message[HTTP1_REQUEST].line;
 	return bytes_first(line, bytes_find_byte(line, ' '));
 }

@@ -160,6 +160,14 @@ def test_more_wait_than_there_is_room_for(capture):
     assert len(notes) == 2 * (count - 1024) and all("too many" in n for n in notes)
 
 
+def test_a_head_of_a_request_that_breaks_a_rule_has_no_body_either(capture):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
+    done = capture(framed(Talk().whole((request("/1", "HEAD", b"Host: another\r\n"), answer),
+                                       (request("/2"), response(b"22")))), "--json")
+    assert [(e["target"], e["status"], e["response_bytes"]) for e in exchanges(done)] == \
+        [("/1", 200, 0), ("/2", 200, 2)]
+
+
 @pytest.mark.parametrize("asked", [b"BONJOUR\r\n", b"get / HTTP/1.0\r\n\r\n"])
 def test_what_was_asked_is_no_http(capture, asked):
     e = one(capture(framed(Talk().whole((asked, response(b"", "400 Bad Request")))), "--json"))
