@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TURN_FRAMES = 8192 };
+enum { TURN_FRAMES = 8192, END_SIGNALS = 3 };
 
 static const struct option options[] = {
 	{.name = "include",
@@ -220,6 +220,22 @@ static int read_file(struct capture *c)
 	return status < 0 ? status : 0;
 }
 
+/* The signals that end it, so that what is shown and written is brought to its end first. nohup(1)
+ * has one ignored, and so it stays. */
+static unsigned end_signals(int *signals)
+{
+	static const int all[END_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < END_SIGNALS; i++) {
+		struct sigaction before;
+
+		if (sigaction(all[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			signals[count++] = all[i];
+	}
+	return count;
+}
+
 static void note_signal(int signal_number)
 {
 	int saved = errno;
@@ -232,12 +248,12 @@ static void note_signal(int signal_number)
 static int read_pipe(struct capture *c)
 {
 	struct sigaction action = {.sa_handler = note_signal}; /* no SA_RESTART: read(2) returns */
-	int status = 1;
+	int ends[END_SIGNALS], status = 1;
 
 	pipe_fd = frames_descriptor(c->frames);
 	pipe_end_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	for (unsigned i = 0; i < end_signals(ends); i++)
+		sigaction(ends[i], &action, NULL);
 	while (status == 1 && !c->interrupted) {
 		status = take_some(c);
 		c->signal_number = pipe_signal;
@@ -360,8 +376,7 @@ static int begin_conversations(struct capture *c)
 
 static int begin(struct capture *c, bool file)
 {
-	static const int ends[] = {SIGINT, SIGTERM};
-	int err, code = open_frames(c, file);
+	int ends[END_SIGNALS], err, code = open_frames(c, file);
 
 	if (code != 0)
 		return code;
@@ -377,7 +392,7 @@ static int begin(struct capture *c, bool file)
 		return code;
 	err = loop_create(&c->loop);
 	if (err == 0 && (!file || frames_size_bytes(c->frames) > 0))
-		err = loop_signals(c->loop, ends, 2, caught, c);
+		err = loop_signals(c->loop, ends, end_signals(ends), caught, c);
 	return err == 0 ? 0 : say_error(SAY_RUN, "capture", err);
 }
 

@@ -1,10 +1,12 @@
 /* Exchanges as an HTTP archive, HAR 1.2 (the specification of the Web Performance Working Group,
  * 2012): one JSON object, an entry an exchange, in the order in which they ended.
  *
- * The file has a temporary name until it is whole. Limits: cookies stay in the headers; bodies over
- * CAPTURE_TEXT_MOST, or torn, are left out with a comment. Exchanges without their request have no
- * place in a HAR. */
+ * The file has a temporary name until it is whole (whole.h). Limits: cookies stay in the headers;
+ * bodies over CAPTURE_TEXT_MOST, or torn, are left out with a comment. Exchanges without their
+ * request have no place in a HAR. */
 #include "command/capture_parts.h"
+
+#include "command/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,51 +17,57 @@
 
 struct capture_har {
 	FILE *file;
-	char *path; /* the temporary one; NULL: standard output */
-	bool begun; /* there is an entry */
+	bool renames;                /* to `path` when it is whole */
+	char path[WHOLE_PATH_BYTES]; /* links followed */
+	char part[WHOLE_PATH_BYTES]; /* the temporary one */
+	bool begun;                  /* there is an entry */
 	struct http1_head head;
 	char *line;
 	size_t line_bytes;
 };
 
-static int refuse(struct capture *c, int errnum)
+static int refuse(struct capture *c, int err)
 {
-	return say_error(SAY_FILE, c->given->har, err_from_errno(errnum));
+	return say_error(SAY_FILE, c->given->har, err);
 }
 
-static FILE *open_temporary(struct capture_har *har, const char *path)
+/* 0 or an ERR_. */
+static int open_file(struct capture_har *har, const char *path)
 {
-	mode_t mask = umask(0);
-	int fd;
+	struct text part = TEXT_OVER(har->part);
+	bool in_place;
+	int fd, err = whole_find(har->path, path, &in_place);
 
-	umask(mask);
-	if (asprintf(&har->path, "%s.XXXXXX", path) < 0) {
-		har->path = NULL;
-		return NULL;
-	}
-	fd = mkostemp(har->path, O_CLOEXEC);
-	if (fd < 0) {
-		free(har->path);
-		har->path = NULL;
-		return NULL;
-	}
-	if (fchmod(fd, 0666 & ~mask) < 0)
-		errno = 0; /* as private as mkostemp(3) made it */
-	return fdopen(fd, "w");
+	text_printf(&part, "%s.prise-%d", har->path, (int)getpid());
+	if (err != 0 || part.cut)
+		return ERR_TOO_LONG;
+	if (in_place)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	else
+		fd = whole_open(har->path, har->part, O_EXCL);
+	if (fd < 0)
+		return in_place ? err_from_errno(errno) : fd;
+	har->renames = !in_place;
+	har->file = fdopen(fd, "w");
+	return har->file != NULL ? 0 : ERR_MEMORY;
 }
 
 int capture_har_begin(struct capture *c)
 {
 	struct capture_har *har;
+	int err = 0;
 
 	if (c->given->har == NULL)
 		return 0;
 	har = c->har = calloc(1, sizeof(*har));
 	if (har == NULL)
-		return say_error(SAY_FILE, c->given->har, ERR_MEMORY);
-	har->file = strcmp(c->given->har, "-") == 0 ? stdout : open_temporary(har, c->given->har);
-	if (har->file == NULL)
-		return refuse(c, errno);
+		return refuse(c, ERR_MEMORY);
+	if (strcmp(c->given->har, "-") == 0)
+		har->file = stdout;
+	else
+		err = open_file(har, c->given->har);
+	if (err != 0)
+		return refuse(c, err);
 	fputs("{\"log\":{\"version\":\"1.2\",\"creator\":{\"name\":\"prise\",\"version\":"
 	      "\"" PRISE_VERSION "\"},\"entries\":[",
 	      har->file);
@@ -285,27 +293,38 @@ void capture_har_exchange(struct capture *c, const struct exchange *e)
 	put_ends(har, e);
 }
 
+/* 0 or an ERR_. */
+static int finish(struct capture_har *har)
+{
+	bool failed;
+	int err = 0;
+
+	if (har->file == NULL)
+		return 0;
+	errno = 0;
+	fputs("\n]}}\n", har->file);
+	failed = fflush(har->file) != 0 || ferror(har->file) != 0;
+	if (failed) /* what the first of many writes said is gone by now */
+		err = errno != 0 ? err_from_errno(errno) : ERR_DISK;
+	if (har->file != stdout && fclose(har->file) != 0 && err == 0)
+		err = err_from_errno(errno);
+	if (err == 0 && har->renames && rename(har->part, har->path) < 0)
+		err = err_from_errno(errno);
+	if (err != 0 && har->renames)
+		unlink(har->part);
+	return har->file == stdout ? 0 : err;
+}
+
 int capture_har_end(struct capture *c)
 {
 	struct capture_har *har = c->har;
-	int code = 0;
-	bool failed;
+	int err;
 
 	if (har == NULL)
 		return 0;
 	c->har = NULL;
-	if (har->file != NULL) {
-		fputs("\n]}}\n", har->file);
-		failed = ferror(har->file) != 0;
-		if (har->file != stdout)
-			failed = fclose(har->file) != 0 || failed;
-		if (har->path != NULL && (failed || rename(har->path, c->given->har) < 0)) {
-			code = refuse(c, failed ? ENOSPC : errno);
-			unlink(har->path);
-		}
-	}
-	free(har->path);
+	err = finish(har);
 	free(har->line);
 	free(har);
-	return code;
+	return err == 0 ? 0 : refuse(c, err);
 }

@@ -7,8 +7,9 @@
 #include "command/indent.h"
 #include "command/progress.h"
 #include "command/show.h"
+#include "command/whole.h"
 
-enum { GET_PATH_BYTES = 4096, GET_PARTS = 256, GET_SMALL_BYTES = 512 };
+enum { GET_PATH_BYTES = WHOLE_PATH_BYTES, GET_PARTS = 256, GET_SMALL_BYTES = 512 };
 
 struct get_options {
 	struct option_list output, fields, data, form;

@@ -9,11 +9,11 @@
 #include "command/get_parts.h"
 
 #include "command/say.h"
+#include "command/whole.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,25 +28,17 @@ static void sink_tag_path(const struct get_sink *s, char *path)
 /* The file that `file` stands for, links followed, and what it is. */
 static int sink_find(struct get_sink *s, const char *file)
 {
-	struct text path = TEXT_OVER(s->path), part = TEXT_OVER(s->part);
-	char *real = NULL;
-	struct stat st;
+	struct text part = TEXT_OVER(s->part);
+	bool in_place;
+	int err = whole_find(s->path, file, &in_place);
 
-	s->kind = GET_FILE;
-	if (stat(file, &st) == 0) {
-		if (!S_ISREG(st.st_mode))
-			s->kind = GET_DEVICE;
-		else if (lstat(file, &st) == 0 && S_ISLNK(st.st_mode))
-			real = realpath(file, NULL);
-	}
-	text_put_string(&path, real ? real : file);
-	free(real);
-	text_put(&part, text_bytes(&path));
+	s->kind = in_place ? GET_DEVICE : GET_FILE;
+	text_put_string(&part, s->path);
 	if (s->keeps)
 		text_put_string(&part, ".part");
 	else
 		text_printf(&part, ".prise-%d", (int)getpid());
-	return part.cut || part.len + sizeof ".tag" > sizeof s->part ? ERR_TOO_LONG : 0;
+	return part.cut || part.len + sizeof ".tag" > sizeof s->part ? ERR_TOO_LONG : err;
 }
 
 int get_sink_begin(struct get_sink *s, const struct command_call *call, const char *file,
@@ -115,31 +107,8 @@ int get_sink_note_validator(struct get_sink *s, const char *validator)
 	return fclose(tag) == 0 && well ? 0 : ERR_DISK;
 }
 
-/* No more rights than the file has that it takes the place of. */
-static mode_t sink_mode(const struct get_sink *s)
-{
-	struct stat st;
-
-	return stat(s->path, &st) == 0 ? st.st_mode & 0600 : 0666;
-}
-
-/* The same owner and rights, as far as that is ours to give. */
-static void sink_keep_owner(const struct get_sink *s)
-{
-	struct stat st, part;
-
-	if (stat(s->path, &st) != 0 || fstat(s->fd, &part) != 0)
-		return;
-	if ((st.st_uid != part.st_uid || st.st_gid != part.st_gid) &&
-	    fchown(s->fd, st.st_uid, st.st_gid) != 0)
-		st.st_mode &= 0700; /* the group would be another */
-	fchmod(s->fd, st.st_mode & 0777);
-}
-
 int get_sink_open(struct get_sink *s, uint64_t from, bool adopt)
 {
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC;
-
 	s->bytes = from;
 	if (s->kind == GET_DEVICE && s->fd < 0) {
 		s->fd = open(s->path, O_WRONLY | O_CLOEXEC);
@@ -150,10 +119,9 @@ int get_sink_open(struct get_sink *s, uint64_t from, bool adopt)
 	if (adopt && rename(s->path, s->part) < 0)
 		return err_from_errno(errno);
 	if (s->fd < 0) {
-		s->fd = open(s->part, flags | (s->keeps ? 0 : O_EXCL), sink_mode(s));
+		s->fd = whole_open(s->path, s->part, s->keeps ? 0 : O_EXCL);
 		if (s->fd < 0)
-			return err_from_errno(errno);
-		sink_keep_owner(s);
+			return s->fd;
 		if (!s->keeps)
 			get_signal_part(s->part);
 		if (!from && !s->keeps)

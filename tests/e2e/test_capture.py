@@ -10,7 +10,9 @@ import random
 import re
 import signal
 import socket
+import stat
 import struct
+import subprocess
 import zlib
 
 import box
@@ -266,6 +268,54 @@ def test_har(capture, prise):
     for entry in log["entries"]:
         assert set(entry["timings"]) == {"send", "wait", "receive"} and entry["cache"] == {}
         assert {"cookies", "headers", "headersSize", "httpVersion"} <= set(entry["response"])
+
+
+def test_what_an_archive_is_written_to(capture, prise):
+    """A device, a pipe and a link stay what they are; a file is there whole or not at all."""
+    place, frames = prise.directory, simple()
+    capture(frames, "--har", "plain.har")
+    text = (place / "plain.har").read_text()
+    (place / "real").mkdir()
+    (place / "real" / "x.har").write_text("old")
+    (place / "real" / "x.har").chmod(0o600)
+    (place / "link.har").symlink_to("real/x.har")
+    assert capture(frames, "--har", "link.har").code == 0
+    assert (place / "link.har").is_symlink() and (place / "real" / "x.har").read_text() == text
+    assert (place / "real" / "x.har").stat().st_mode & 0o777 == 0o600
+    os.mkfifo(place / "pipe.har")
+    reader = subprocess.Popen(["cat", place / "pipe.har"], stdout=subprocess.PIPE, text=True)
+    assert capture(frames, "--har", "pipe.har").code == 0
+    assert reader.communicate(timeout=SECONDS)[0] == text and (place / "pipe.har").is_fifo()
+    assert sorted(p.name for p in (place / "real").iterdir()) == ["x.har"]
+    assert not [p for p in place.iterdir() if "prise-" in p.name]
+    assert capture(frames, "--har", "none/x.har").code == 9
+
+
+@pytest.mark.root
+def test_a_device_stays_one(capture, prise):
+    device = prise.directory / "null"
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    try:
+        device.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("no devices here")
+    assert capture(simple(), "--har", "null").code == 0 and device.is_char_device()
+    device.unlink()
+    os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+    done = capture(simple(), "--har", "null")
+    assert done.code == 9 and "null" in done.err and device.is_char_device()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_archive_too(prise, number):
+    process = prise.start("capture", "--har", "x.har", "-")
+    process.stdin.write(pcaps.file(simple()))
+    process.stdin.flush()
+    process.stdout.readline(), process.stdout.readline()
+    process.send_signal(number)
+    assert process.wait(SECONDS) == 128 + number
+    assert len(json.loads((prise.directory / "x.har").read_text())["log"]["entries"]) == 1
+    assert not [p for p in prise.directory.iterdir() if "prise-" in p.name]
 
 
 # Files of every form
