@@ -98,23 +98,38 @@ static void set_ends(struct arrow *a, const struct frame *f)
 	a->to.port = f->target.port;
 }
 
-static void put_label(struct text *t, const struct frame *f, const struct conversation_view *view)
+/* In front of the rest, which may be cut. */
+static const char *mark_of(const struct conversation_view *view)
+{
+	if (view != NULL && view->order == REASSEMBLY_AGAIN)
+		return N_("(sent again) ");
+	if (view != NULL && view->order == REASSEMBLY_AHEAD)
+		return N_("(ahead of its turn) ");
+	return NULL;
+}
+
+/* Programs read it in English in every language. */
+static void put_label(struct text *t, const struct frame *f, const struct conversation_view *view,
+		      bool translated)
 {
 	enum exchange_look look = f->kind == FRAME_TCP ? exchange_look(f->payload) : EXCHANGE_NONE;
+	const char *mark = mark_of(view), *bytes = translated ? _("bytes") : "bytes";
 
+	if (mark != NULL)
+		text_put_string(t, translated ? _(mark) : mark);
 	if (look == EXCHANGE_REQUEST || look == EXCHANGE_RESPONSE) {
 		struct bytes line = bytes_strip(f->payload);
 
 		line = bytes_strip(bytes_first(line, bytes_find_byte(line, '\n')));
-		text_put_visible(t, bytes_first(line, LABEL_BYTES / 8), false);
-		text_printf(t, ", %zu bytes", f->payload_bytes);
+		if (line.len > LABEL_BYTES / 8) {
+			line.len = LABEL_BYTES / 8;
+			line.len -= text_utf8_incomplete_tail(line);
+		}
+		text_put_visible(t, line, false);
+		text_printf(t, ", %zu %s", f->payload_bytes, bytes);
 	} else
 		frame_put_line(t, f, view != NULL && view->begun[0] ? view->base[0] : 0,
-			       view != NULL && view->begun[1] ? view->base[1] : 0);
-	if (view != NULL && view->order == REASSEMBLY_AGAIN)
-		text_put_string(t, _(" (sent again)"));
-	else if (view != NULL && view->order == REASSEMBLY_AHEAD)
-		text_put_string(t, _(" (ahead of its turn)"));
+			       view != NULL && view->begun[1] ? view->base[1] : 0, bytes);
 }
 
 /* Which lifeline, made where there is none. A new one means a new heading. */
@@ -233,19 +248,33 @@ static void draw(struct capture *c, const struct arrow *a)
 	fputc('\n', stdout);
 }
 
+static bool is_drawn(const struct capture_diagram *d, const struct address *a)
+{
+	for (unsigned i = 0; i < d->hosts; i++)
+		if (is_host(&d->host[i].address, a))
+			return true;
+	return false;
+}
+
+/* Whether both of its ends have a lifeline, or still get one without taking another's. */
+static bool has_room(const struct capture_diagram *d, const struct arrow *a)
+{
+	unsigned more = is_drawn(d, &a->from) ? 0 : 1;
+
+	if (!a->everyone && !is_host(&a->from, &a->to) && !is_drawn(d, &a->to))
+		more++;
+	return d->hosts + more <= HOSTS;
+}
+
 static void draw_waiting(struct capture *c)
 {
 	struct capture_diagram *d = c->diagram;
 
 	d->waiting = false;
-	for (unsigned i = 0; i < d->arrows; i++) {
-		unsigned hosts = d->hosts;
-
+	for (unsigned i = 0; i < d->arrows && has_room(d, &d->arrow[i]); i++) {
 		find_host(d, &d->arrow[i].from);
 		if (!d->arrow[i].everyone)
 			find_host(d, &d->arrow[i].to);
-		if (d->hosts == HOSTS && hosts == HOSTS)
-			break;
 	}
 	for (unsigned i = 0; i < d->arrows; i++)
 		draw(c, &d->arrow[i]);
@@ -282,7 +311,7 @@ void capture_diagram_frame(struct capture *c, const struct frames_frame *frame,
 	a->number = frame->number;
 	a->time_ns = frame->time_ns;
 	set_ends(a, f);
-	put_label(&t, f, view);
+	put_label(&t, f, view, !c->call->common.json);
 	if (c->call->common.json)
 		say_frame(frame, a, view);
 	else if (!d->waiting)

@@ -82,8 +82,9 @@ void frame_decode_whole(struct frame *f, struct bytes datagram);
 
 /* What it is, in words, on one line without its end: `ARP who has 10.0.2.2? tell 10.0.2.15`, `DNS
  * query 0x1b34 A example.org`, `TCP 45734 > 80 SYN seq 0`. With `seq_base` and `ack_base` numbers
- * of TCP are told from there on. Never a control character. */
-void frame_put_line(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base);
+ * of TCP are told from there on; `bytes` is the word for them. Never a control character. */
+void frame_put_line(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base,
+		    const char *bytes);
 
 /* `52:54:00:12:35:02`. */
 void frame_put_mac(struct text *t, const uint8_t *mac);

@@ -83,7 +83,7 @@ static void put_icmp(struct text *t, const struct frame *f)
 	text_printf(t, "type %u, code %u", p[0], p[1]);
 }
 
-static void put_udp(struct text *t, const struct frame *f)
+static void put_udp(struct text *t, const struct frame *f, const char *bytes)
 {
 	bool names = f->source.port == DNS_PORT || f->target.port == DNS_PORT;
 	bool multicast = f->source.port == MDNS_PORT || f->target.port == MDNS_PORT;
@@ -93,7 +93,8 @@ static void put_udp(struct text *t, const struct frame *f)
 		dns_put_line(t, f->payload);
 		return;
 	}
-	text_printf(t, "UDP %u > %u, %zu bytes", f->source.port, f->target.port, f->payload_bytes);
+	text_printf(t, "UDP %u > %u, %zu %s", f->source.port, f->target.port, f->payload_bytes,
+		    bytes);
 }
 
 static void put_flags(struct text *t, unsigned flags)
@@ -110,7 +111,8 @@ static void put_flags(struct text *t, unsigned flags)
 	}
 }
 
-static void put_tcp(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base)
+static void put_tcp(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base,
+		    const char *bytes)
 {
 	text_printf(t, "TCP %u > %u", f->source.port, f->target.port);
 	put_flags(t, f->flags);
@@ -118,35 +120,36 @@ static void put_tcp(struct text *t, const struct frame *f, uint32_t seq_base, ui
 	if (f->flags & FRAME_ACK)
 		text_printf(t, " ack %u", f->ack - ack_base);
 	if (f->payload_bytes > 0)
-		text_printf(t, ", %zu bytes", f->payload_bytes);
+		text_printf(t, ", %zu %s", f->payload_bytes, bytes);
 }
 
-static void put_fragment(struct text *t, const struct frame *f)
+static void put_fragment(struct text *t, const struct frame *f, const char *bytes)
 {
-	text_printf(t, "IP fragment 0x%04x, %zu bytes from %u on%s", f->fragment_id,
-		    f->payload_bytes, f->fragment_at, f->fragment_more ? "" : ", the last");
+	text_printf(t, "IP fragment 0x%04x, %zu %s from %u on%s", f->fragment_id, f->payload_bytes,
+		    bytes, f->fragment_at, f->fragment_more ? "" : ", the last");
 }
 
-void frame_put_line(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base)
+void frame_put_line(struct text *t, const struct frame *f, uint32_t seq_base, uint32_t ack_base,
+		    const char *bytes)
 {
 	if (f->kind == FRAME_ARP && !f->malformed)
 		put_arp(t, f);
 	else if (f->kind == FRAME_TCP)
-		put_tcp(t, f, seq_base, ack_base);
+		put_tcp(t, f, seq_base, ack_base, bytes);
 	else if (f->kind == FRAME_UDP)
-		put_udp(t, f);
+		put_udp(t, f, bytes);
 	else if (f->kind == FRAME_ICMP || f->kind == FRAME_ICMP6)
 		put_icmp(t, f);
 	else if (f->kind == FRAME_FRAGMENT)
-		put_fragment(t, f);
+		put_fragment(t, f, bytes);
 	else if (f->kind == FRAME_IP)
-		text_printf(t, "IP protocol %u, %zu bytes", f->protocol, f->payload_bytes);
+		text_printf(t, "IP protocol %u, %zu %s", f->protocol, f->payload_bytes, bytes);
 	else if (f->kind == FRAME_ARP)
 		text_put_string(t, "ARP");
 	else if (f->type != 0)
-		text_printf(t, "type 0x%04x, %zu bytes", f->type, f->payload_bytes);
+		text_printf(t, "type 0x%04x, %zu %s", f->type, f->payload_bytes, bytes);
 	else
-		text_printf(t, "%zu bytes", f->payload_bytes);
+		text_printf(t, "%zu %s", f->payload_bytes, bytes);
 	if (f->malformed)
 		text_put_string(t, " (malformed)");
 }

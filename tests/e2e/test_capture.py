@@ -122,6 +122,26 @@ def test_diagram_of_many_hosts(capture):
     assert all(f" 10.0.1.{n}" in done.out for n in range(9))
 
 
+def test_the_heading_stands_once_for_as_long_as_it_can(capture):
+    """Twelve clients in turn: three fit beside the server, and from then on each is new."""
+    packets = [Talk(client=(f"10.0.1.{n}", 9)).packet(0, SYN) for n in range(12)]
+    done = capture(framed(packets), "--diagram")
+    kinds = ["head" if re.match("  A ", line) else "arrow" for line in done.out.splitlines()
+             if re.match("  A | +[0-9]+ ", line)]
+    assert kinds[:5] == ["head", "arrow", "arrow", "arrow", "head"] and kinds.count("head") == 10
+
+
+def test_marks_are_not_cut_off(capture):
+    talk = Talk(mss=12)
+    packets = talk.open() + talk.say(0, request("/" + "é" * 40))
+    packets += packets[3:5] + [packets[3]]
+    long = Talk(client=("10.0.0.3", 4))
+    segment = long.say(0, request("/" + "é" * 40))[0]
+    lines = capture(framed(packets + [segment, segment]), "--diagram").out.splitlines()
+    assert max(map(len, lines)) <= 100 and len([x for x in lines if "(sent again) " in x]) == 4
+    assert not [x for x in lines if r"\xc3" in x and "GET /" in x and "…" not in x]
+
+
 def test_diagram_as_events(capture):
     events = capture(course_frames(), "--diagram", "--json").events
     frames = [e for e in events if e["type"] == "capture.frame"]

@@ -8,6 +8,7 @@ import subprocess
 
 import box
 import pytest
+from capturing import capture, simple  # noqa: F401
 from support import ROOT, free_port
 
 COMMANDS = [line.split("(")[1].split(",")[0]
@@ -193,3 +194,11 @@ def test_json_is_the_same_in_every_language(french, serve):
     event, = french("connect", "-z", "--json", "127.0.0.1", port).events
     assert event["state"] == "open"
     assert french("connect", "-z", "127.0.0.1", port).out == f"127.0.0.1:{port} ouvert\n"
+
+
+def test_a_diagram_is_for_people_and_json_is_not(french, capture):  # noqa: F811
+    frames = simple()
+    frames.insert(6, frames[5])
+    assert " (renvoyé) HTTP/1.1 200 OK, 51 octets" in capture(frames, "--diagram").out
+    texts = [e["text"] for e in capture(frames, "--diagram", "--json").events if "text" in e]
+    assert texts[6] == "(sent again) HTTP/1.1 200 OK, 51 bytes"

@@ -14,7 +14,7 @@ static void take_frame(struct fuzz_capture *f, struct fragments *fragments, unsi
 
 	frame_decode(&frame, link, b, b.len + (cut ? CUT_BYTES : 0));
 	fuzz_expect(frame.payload.len <= frame.payload_bytes);
-	frame_put_line(&t, &frame, 0, 0);
+	frame_put_line(&t, &frame, 0, 0, "bytes");
 	for (size_t i = 0; i < t.len; i++)
 		fuzz_expect((uint8_t)line[i] >= ' ' && line[i] != 0x7f);
 	if (frame.kind == FRAME_FRAGMENT)

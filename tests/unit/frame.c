@@ -15,7 +15,7 @@ static struct frame decode(unsigned link, struct bytes b, char *line)
 	struct frame f;
 
 	frame_decode(&f, link, b, b.len);
-	frame_put_line(&t, &f, 0, 0);
+	frame_put_line(&t, &f, 0, 0, "bytes");
 	return f;
 }
 
