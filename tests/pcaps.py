@@ -117,15 +117,16 @@ def file(frames, link=ETHERNET, order="<", nano=False, snap=None, step_us=1000,
     return b"".join(made)
 
 
-def file_ng(frames, link=ETHERNET, order="<", step_us=1000, start=1_700_000_000):
-    """A pcapng file: one section, one interface, nanoseconds."""
+def file_ng(frames, link=ETHERNET, order="<", step_us=1000, start=1_700_000_000, more=()):
+    """A pcapng file: one section, one interface (and those of the links `more`), nanoseconds."""
     def block(kind, body):
         body += bytes(-len(body) % 4)
         return struct.pack(order + "II", kind, 12 + len(body)) + body + \
             struct.pack(order + "I", 12 + len(body))
 
     made = [block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1)),
-            block(1, struct.pack(order + "HHIHHB3xHH", link, 0, 262144, 9, 1, 9, 0, 0))]
+            *(block(1, struct.pack(order + "HHIHHB3xHH", kind, 0, 262144, 9, 1, 9, 0, 0))
+              for kind in (link, *more))]
     for i, frame in enumerate(frames):
         at = start * 10**9 + i * step_us * 1000
         made.append(block(6, struct.pack(order + "IIIII", 0, at >> 32, at & 0xFFFFFFFF, len(frame),

@@ -57,6 +57,8 @@ static int open_stream(struct frames *f, const char *path)
 /* libpcap tells errors apart by their text alone. */
 static int err_of_file(const char *why)
 {
+	if (strstr(why, "different from the") != NULL) /* of another interface in a pcapng file */
+		return ERR_LIMIT;
 	return strstr(why, "truncated") != NULL ? ERR_LEFT : ERR_PROTOCOL;
 }
 

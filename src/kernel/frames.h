@@ -27,8 +27,9 @@ struct frames_losses {
 };
 
 /* Opens a file; "-" is standard input. 0, or the ERR_ of open(2), or ERR_LEFT (it ends in its
- * header), ERR_PROTOCOL (no capture), ERR_SYSTEM (libpcap is not installed), and then `why`,
- * FRAMES_WHY_BYTES, has libpcap's words, or dlerror(3)'s. */
+ * header), ERR_PROTOCOL (no capture), ERR_LIMIT (of interfaces of several kinds, which libpcap does
+ * not read), ERR_SYSTEM (libpcap is not installed), and then `why`, FRAMES_WHY_BYTES, has libpcap's
+ * words, or dlerror(3)'s. */
 int frames_open_file(struct frames **frames, const char *path, char *why);
 
 /* Opens an interface ("any": all), non-blocking. 0, or ERR_PERMISSION, ERR_NO_FILE (no such
@@ -43,7 +44,8 @@ unsigned frames_link(const struct frames *f);
 const char *frames_link_name(const struct frames *f);
 
 /* The next frame: 1; 0: no more (a file), none now (live); ERR_LEFT: the file is cut short here;
- * ERR_PROTOCOL: it is damaged here; ERR_UNREACHABLE: the interface is gone or down; ERR_SYSTEM. */
+ * ERR_PROTOCOL: it is damaged here; ERR_LIMIT: as above; ERR_UNREACHABLE: the interface is gone or
+ * down; ERR_SYSTEM. */
 int frames_next(struct frames *f, struct frames_frame *frame);
 
 /* libpcap's words on the last error. */

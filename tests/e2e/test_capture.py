@@ -350,6 +350,13 @@ def test_forms_of_files(capture, form):
     assert e["time"] == "2023-11-14T22:13:20.003000Z"
 
 
+def test_interfaces_of_several_kinds_in_a_file(capture):
+    done = capture(pcaps.file_ng(simple(), more=[pcaps.ETHERNET]), "--json")
+    assert one(done)["status"] == 200
+    done = capture(pcaps.file_ng(simple(), more=[pcaps.RAW]))
+    assert done.code == 8 and "several interfaces" in done.err and "damaged" not in done.err
+
+
 def linked(packet, link):
     six = packet[0] >> 4 == 6
     kind = struct.pack(">H", 0x86DD if six else 0x0800)
