@@ -322,7 +322,7 @@ static int say_not_open(const char *where, bool file, int err, const char *why)
 {
 	if (why[0] != '\0')
 		say_note("%s", why);
-	if (file && err != ERR_LEFT && err != ERR_PROTOCOL && err != ERR_SYSTEM)
+	if (file && err != ERR_LEFT && err != ERR_PROTOCOL && err != ERR_LIMIT && err != ERR_SYSTEM)
 		return say_error(SAY_FILE, where, err);
 	return say_error(SAY_CAPTURE, where, err);
 }

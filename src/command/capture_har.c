@@ -2,8 +2,9 @@
  * 2012): one JSON object, an entry an exchange, in the order in which they ended.
  *
  * The file has a temporary name until it is whole (whole.h). Limits: cookies stay in the headers;
- * bodies over CAPTURE_TEXT_MOST, or torn, are left out with a comment. Exchanges without their
- * request have no place in a HAR. */
+ * bodies over CAPTURE_TEXT_MOST, or torn, are left out with a comment; of a message that breaks a
+ * rule there is its first line, and a comment with the rule. Exchanges without their request have
+ * no place in a HAR: how many is said at the end. */
 #include "command/capture_parts.h"
 
 #include "command/whole.h"
@@ -21,6 +22,7 @@ struct capture_har {
 	char path[WHOLE_PATH_BYTES]; /* links followed */
 	char part[WHOLE_PATH_BYTES]; /* the temporary one */
 	bool begun;                  /* there is an entry */
+	uint64_t left_out;
 	struct http1_head head;
 	char *line;
 	size_t line_bytes;
@@ -187,10 +189,30 @@ static void put_text(struct capture_har *har, const struct exchange_message *m)
 	fprintf(har->file, ",\"text\":\"%s\",\"encoding\":\"base64\"", t.data);
 }
 
-static void put_version(struct capture_har *har, const char *before)
+/* As the first line has it, where it has one. */
+static void put_version(struct capture_har *har, const struct exchange_message *m,
+			enum http1_side side)
 {
-	fprintf(har->file, "%s\"httpVersion\":\"HTTP/1.%u\",\"cookies\":[]", before,
-		har->head.minor);
+	struct bytes version = m->line;
+
+	if (side == HTTP1_REQUEST)
+		while (bytes_find_byte(version, ' ') < version.len)
+			version = bytes_after(version, bytes_find_byte(version, ' ') + 1);
+	else
+		version = bytes_first(version, bytes_find_byte(version, ' '));
+	if (version.len < 5 || memcmp(version.data, "HTTP/", 5) != 0)
+		version.len = 0;
+	put_member(har, ",", "httpVersion", version);
+	fputs(",\"cookies\":[]", har->file);
+}
+
+/* What is wrong with it, in English as all that programs read. */
+static void put_fault(struct capture_har *har, const struct exchange_message *m)
+{
+	const char *fault = capture_fault(m);
+
+	if (fault != NULL)
+		put_member(har, ",", "comment", bytes_of_string(fault));
 }
 
 static void put_sizes(struct capture_har *har, const struct exchange_message *m)
@@ -199,15 +221,23 @@ static void put_sizes(struct capture_har *har, const struct exchange_message *m)
 		m->body_bytes);
 }
 
-static bool parse(struct capture_har *har, const struct exchange_message *m, enum http1_side side,
+/* Fills in har->head; of what breaks a rule only what its first line has. */
+static void parse(struct capture_har *har, const struct exchange_message *m, enum http1_side side,
 		  struct bytes method)
 {
 	struct http1_refusal refusal;
 	size_t seen = 0;
 
 	har->head = (struct http1_head){.side = side};
-	return m->present && m->head.len > 0 &&
-	       http1_parse(&har->head, side, m->head, &seen, method, NULL, &refusal) > 0;
+	if (m->head.len > 0 &&
+	    http1_parse(&har->head, side, m->head, &seen, method, NULL, &refusal) > 0)
+		return;
+	har->head = (struct http1_head){.side = side};
+	if (side == HTTP1_RESPONSE)
+		return;
+	har->head.method = bytes_first(m->line, bytes_find_byte(m->line, ' '));
+	har->head.target = bytes_strip(bytes_after(m->line, har->head.method.len));
+	har->head.target = bytes_first(har->head.target, bytes_find_byte(har->head.target, ' '));
 }
 
 static void put_request(struct capture_har *har, const struct exchange *e)
@@ -216,7 +246,7 @@ static void put_request(struct capture_har *har, const struct exchange *e)
 
 	put_member(har, ",\"request\":{", "method", har->head.method);
 	put_url(har, e, har->head.target);
-	put_version(har, ",");
+	put_version(har, m, HTTP1_REQUEST);
 	put_headers(har);
 	put_query(har, har->head.target);
 	if (m->content_bytes > 0) {
@@ -226,6 +256,7 @@ static void put_request(struct capture_har *har, const struct exchange *e)
 		fputc('}', har->file);
 	}
 	put_sizes(har, m);
+	put_fault(har, m);
 	fputc('}', har->file);
 }
 
@@ -236,7 +267,7 @@ static void put_response(struct capture_har *har, const struct exchange *e)
 
 	fprintf(har->file, ",\"response\":{\"status\":%u", m->status);
 	put_member(har, ",", "statusText", har->head.reason);
-	put_version(har, ",");
+	put_version(har, m, HTTP1_RESPONSE);
 	put_headers(har);
 	fprintf(har->file, ",\"content\":{\"size\":%" PRIu64, capture_body_decoded(m));
 	put_member(har, ",", "mimeType", m->type);
@@ -245,6 +276,7 @@ static void put_response(struct capture_har *har, const struct exchange *e)
 	location = http1_find(&har->head, "Location");
 	put_member(har, ",", "redirectURL", location != NULL ? location->value : (struct bytes){0});
 	put_sizes(har, m);
+	put_fault(har, m);
 	fputc('}', har->file);
 }
 
@@ -278,8 +310,13 @@ void capture_har_exchange(struct capture *c, const struct exchange *e)
 	char time[40], method_text[32];
 	struct text t = TEXT_OVER(time), method = TEXT_OVER(method_text);
 
-	if (har == NULL || !parse(har, request, HTTP1_REQUEST, (struct bytes){0}))
+	if (har == NULL)
 		return;
+	if (!request->present) {
+		har->left_out++;
+		return;
+	}
+	parse(har, request, HTTP1_REQUEST, (struct bytes){0});
 	moment_put_rfc3339(&t, request->time_ns / 1000);
 	text_put(&method, har->head.method);
 	fprintf(har->file, "%s\n{\"startedDateTime\":\"%s\",\"time\":%.6f", har->begun ? "," : "",
@@ -323,6 +360,10 @@ int capture_har_end(struct capture *c)
 	if (har == NULL)
 		return 0;
 	c->har = NULL;
+	if (har->left_out > 0)
+		say_warning(_("%" PRIu64 " exchanges are not in the archive, which has no place "
+			      "for one without its request"),
+			    har->left_out);
 	err = finish(har);
 	free(har->line);
 	free(har);

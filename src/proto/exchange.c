@@ -375,6 +375,22 @@ static void begin_message(const struct step *s, struct bytes from, struct bytes 
 		s->talk->reader[way].state = STATE_RAW;
 }
 
+/* The status in a line that stands although its message breaks a rule, or 0. */
+static unsigned status_of(struct bytes line)
+{
+	struct bytes code = bytes_after(line, sizeof("HTTP/1.1 ") - 1);
+	unsigned status = 0;
+
+	if (code.len < 3 || (code.len > 3 && code.data[3] != ' '))
+		return 0;
+	for (size_t i = 0; i < 3; i++) {
+		if (code.data[i] < '0' || code.data[i] > '9')
+			return 0;
+		status = status * 10 + (code.data[i] - '0');
+	}
+	return status;
+}
+
 /* What stands at the front of `from` looked like a message and is none, or not all of one. */
 static void begin_fault(const struct step *s, struct bytes from, const char *why)
 {
@@ -392,6 +408,7 @@ static void begin_fault(const struct step *s, struct bytes from, const char *why
 	m->missing_bytes = s->missing;
 	keep_head(s, m, bytes_first(from, EXCHANGE_SMALL_BYTES));
 	m->line = first_line(m->head);
+	m->status = s->reader->side == HTTP1_RESPONSE ? status_of(m->line) : 0;
 	end_message(s, false, why);
 }
 

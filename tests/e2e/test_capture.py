@@ -290,6 +290,26 @@ def test_har(capture, prise):
         assert {"cookies", "headers", "headersSize", "httpVersion"} <= set(entry["response"])
 
 
+def test_har_of_what_is_wrong(capture):
+    """Each exchange that has a request, with its rule; the others are counted."""
+    talk = Talk()
+    packets = talk.open() + talk.say(0, GET)[1:] + talk.say(1, OK)
+    packets += talk.exchange(request("/a?b", head=b"Host: another\r\n"), OK)
+    packets += talk.exchange(request("/c"), b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"
+                             b"Content-Length: 2\r\n\r\n")
+    packets += talk.say(0, request("/d")) + talk.close()
+    done = capture(framed(packets), "--har", "-")
+    first, second, third = json.loads(done.out)["log"]["entries"]
+    assert first["request"]["method"] == "GET" and "two Host" in first["request"]["comment"]
+    assert first["request"]["queryString"] == [{"name": "b", "value": ""}]
+    assert first["request"]["url"].endswith("/a?b")
+    assert first["response"]["status"] == 200 and "comment" not in first["response"]
+    assert second["response"]["status"] == 200 and second["response"]["comment"]
+    assert second["response"]["httpVersion"] == "HTTP/1.1"
+    assert third["response"]["status"] == 0 and third["response"]["httpVersion"] == ""
+    assert "1 exchanges are not in the archive" in done.err
+
+
 def test_what_an_archive_is_written_to(capture, prise):
     """A device, a pipe and a link stay what they are; a file is there whole or not at all."""
     place, frames = prise.directory, simple()
