@@ -1,9 +1,11 @@
 /* Bodies: unpacked (decode.h), written to files under --body, kept for --har.
  *
  * A body gathers in memory and goes to its file a piece at a time, the file open only meanwhile, so
- * any number may be under way. Names are of our making (frame, a running number, direction,
- * the last word of the target): they never leave the directory, and a file that exists is never
- * written to. What is missing in a body is a hole of zeros in its file. */
+ * any number may be under way. PIECES of them have such a piece, the others are written as they
+ * come; DECODERS of them are unpacked at a time, the others are left packed, and said so. Names are
+ * of our making (frame, a running number, direction, the last word of the target): they never leave
+ * the directory, and a file that exists is never written to. What is missing in a body is a hole of
+ * zeros in its file. */
 #include "command/capture_parts.h"
 
 #include "command/decode.h"
@@ -15,18 +17,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 65536, WORD_BYTES = 48 };
+enum { PIECE_BYTES = 65536, PIECES = 1024, DECODERS = 1024, WORD_BYTES = 48, FIRST_BYTES = 64 };
 
 struct capture_body {
 	struct capture *c;
 	struct decode *decoder; /* NULL: it is not packed, or as nobody here knows */
 	bool bad, torn, too_long;
+	const char *packed; /* why it is left as it came, N_(); or NULL */
 	bool created, failed;
+	uint8_t first[FIRST_BYTES]; /* what the decoder took so far */
+	size_t taken;
 	uint64_t bytes;   /* so far, what is missing too */
 	uint64_t written; /* of them, to the file */
 	size_t held;      /* in `piece`, to go behind `written` */
-	uint8_t *piece;
-	uint8_t *text; /* for a HAR */
+	uint8_t *piece;   /* NULL: none so far, or it has to do without */
+	uint8_t *text;    /* for a HAR */
 	size_t text_len, text_room;
 	bool text_cut;
 	char name[CAPTURE_NAME_BYTES];
@@ -85,8 +90,8 @@ static bool put_all(int fd, const uint8_t *data, size_t len, uint64_t at)
 	return true;
 }
 
-/* What is held goes to the file; at the end also the hole behind it. */
-static void write_out(struct capture_body *b, bool end)
+/* `d` goes to the file behind what was written; at the end also the hole behind it. */
+static void write_bytes(struct capture_body *b, struct bytes d, bool end)
 {
 	int flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW | (b->created ? 0 : O_CREAT | O_EXCL);
 	int fd;
@@ -99,12 +104,17 @@ static void write_out(struct capture_body *b, bool end)
 		return;
 	}
 	b->created = true;
-	if (!put_all(fd, b->piece, b->held, b->written) ||
-	    (end && ftruncate(fd, (off_t)b->bytes) < 0))
+	if (!put_all(fd, d.data, d.len, b->written) || (end && ftruncate(fd, (off_t)b->bytes) < 0))
 		fail(b, errno);
 	if (close(fd) < 0 && !b->failed)
 		fail(b, errno);
-	b->written += b->held;
+	b->written += d.len;
+}
+
+/* The same with what is held. */
+static void write_out(struct capture_body *b, bool end)
+{
+	write_bytes(b, bytes_of(b->piece, b->held), end);
 	b->held = 0;
 }
 
@@ -133,22 +143,41 @@ static void put_word(struct text *t, struct bytes line)
 	}
 }
 
+static void begin_decoding(struct capture_body *b, struct bytes value)
+{
+	enum decode_coding coding = decode_coding(value);
+
+	if (coding == DECODE_NONE)
+		return;
+	if (coding == DECODE_UNKNOWN)
+		b->packed = N_("left packed: prise knows gzip and deflate");
+	else if (b->c->decoders == DECODERS ||
+		 decode_create(&b->decoder, coding, CAPTURE_DECODED_MOST) != 0)
+		b->packed = N_("left packed: too many are unpacked at a time");
+	else
+		b->c->decoders++;
+}
+
+static void end_decoding(struct capture_body *b)
+{
+	if (b->decoder == NULL)
+		return;
+	decode_destroy(b->decoder);
+	b->decoder = NULL;
+	b->c->decoders--;
+}
+
 static struct capture_body *create(struct capture *c, struct exchange *e, enum http1_side side)
 {
 	struct exchange_message *m = &e->message[side];
 	struct capture_body *b = calloc(1, sizeof(*b));
-	enum decode_coding coding;
 	struct text name;
 
 	m->kept = b;
 	if (b == NULL)
 		return NULL;
 	b->c = c;
-	b->piece = malloc(PIECE_BYTES);
-	b->failed = b->piece == NULL;
-	coding = decode_coding(m->coding);
-	if (coding == DECODE_GZIP || coding == DECODE_DEFLATE)
-		decode_create(&b->decoder, coding, CAPTURE_DECODED_MOST);
+	begin_decoding(b, m->coding);
 	name = TEXT_OVER(b->name);
 	text_printf(&name, "%" PRIu64 "-%" PRIu64 "-%s", m->frame, ++c->bodies,
 		    side == HTTP1_REQUEST ? "request" : "response");
@@ -190,6 +219,16 @@ static void keep_text(struct capture_body *b, struct bytes d)
 	b->text_len += d.len;
 }
 
+/* Whether it has one now. */
+static bool take_piece(struct capture_body *b)
+{
+	if (b->piece == NULL && b->c->pieces < PIECES) {
+		b->piece = malloc(PIECE_BYTES);
+		b->c->pieces += b->piece != NULL ? 1 : 0;
+	}
+	return b->piece != NULL;
+}
+
 /* Unpacked bytes, or what came as it is. */
 static int take(void *owner, struct bytes d)
 {
@@ -197,7 +236,13 @@ static int take(void *owner, struct bytes d)
 
 	keep_text(b, d);
 	b->bytes += d.len;
-	while (d.len > 0 && !b->failed && b->c->body_fd >= 0) {
+	if (b->failed || b->c->body_fd < 0)
+		return 0;
+	if (!take_piece(b)) {
+		write_bytes(b, d, false);
+		return 0;
+	}
+	while (d.len > 0) {
 		struct bytes some = bytes_first(d, PIECE_BYTES - b->held);
 
 		memcpy(b->piece + b->held, some.data, some.len);
@@ -209,20 +254,42 @@ static int take(void *owner, struct bytes d)
 	return 0;
 }
 
+/* What it names as its coding is none: it is left as it came, if the beginning is still there. */
+static void give_up_decoding(struct capture_body *b, struct bytes content)
+{
+	b->bad = true;
+	if (b->bytes > 0 || b->taken > FIRST_BYTES)
+		return;
+	end_decoding(b);
+	take(b, bytes_of(b->first, b->taken));
+	take(b, content);
+}
+
+static void decode(struct capture_body *b, struct bytes content)
+{
+	int err = decode_put(b->decoder, content, take, b);
+
+	b->too_long = err == ERR_TOO_LONG;
+	if (err != 0 && !b->too_long)
+		give_up_decoding(b, content);
+	else if (b->taken + content.len <= FIRST_BYTES) {
+		memcpy(b->first + b->taken, content.data, content.len);
+		b->taken += content.len;
+	} else
+		b->taken = FIRST_BYTES + 1;
+}
+
 void capture_body_content(struct capture *c, struct exchange *e, enum http1_side side,
 			  struct bytes content)
 {
 	struct capture_body *b = body_of(c, e, side);
-	int err = 0;
 
-	if (b == NULL || b->bad || b->torn || b->too_long)
+	if (b == NULL || b->torn || b->too_long || (b->bad && b->decoder != NULL))
 		return;
 	if (b->decoder == NULL)
 		take(b, content);
 	else
-		err = decode_put(b->decoder, content, take, b);
-	b->too_long = err == ERR_TOO_LONG;
-	b->bad = err != 0 && !b->too_long;
+		decode(b, content);
 }
 
 void capture_body_missing(struct capture *c, struct exchange *e, enum http1_side side,
@@ -281,7 +348,7 @@ const char *capture_body_fault(const struct exchange_message *m)
 		return N_("it unpacks to more than 1 GiB, which was left out");
 	if (b->torn)
 		return N_("unpacked up to where bytes are missing");
-	return b->bad ? N_("it is not in the coding that it names") : NULL;
+	return b->bad ? N_("it is not in the coding that it names") : b->packed;
 }
 
 void capture_body_forget(struct capture *c, struct exchange *e)
@@ -292,8 +359,8 @@ void capture_body_forget(struct capture *c, struct exchange *e)
 		if (b == NULL)
 			continue;
 		c->text_bytes -= b->text_room;
-		if (b->decoder != NULL)
-			decode_destroy(b->decoder);
+		end_decoding(b);
+		c->pieces -= b->piece != NULL ? 1 : 0;
 		free(b->text);
 		free(b->piece);
 		free(b);

@@ -51,6 +51,7 @@ struct capture {
 	/* The parts'. */
 	int body_fd; /* of the directory; -1: none */
 	uint64_t bodies;
+	unsigned pieces, decoders; /* at the moment */
 	uint64_t text_bytes;
 	struct capture_har *har;
 	struct capture_diagram *diagram;
