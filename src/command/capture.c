@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TURN_FRAMES = 8192, END_SIGNALS = 3 };
+enum { TURN_FRAMES = 8192, END_SIGNALS = 3, CHECK_MS = 1000 };
 
 static const struct option options[] = {
 	{.name = "include",
@@ -45,6 +45,11 @@ static const struct option options[] = {
 	 .argument = "DUR",
 	 .offset = offsetof(struct capture_options, duration_ms),
 	 .help = N_("end after DUR (an interface)")},
+	{.name = "no-promiscuous-mode",
+	 .letter = 'p',
+	 .type = OPTION_FLAG,
+	 .offset = offsetof(struct capture_options, plain),
+	 .help = N_("not what passes the interface by on its way to others")},
 	{.name = "body",
 	 .type = OPTION_TEXT,
 	 .argument = "DIR",
@@ -265,7 +270,7 @@ static int read_pipe(struct capture *c)
 
 struct live {
 	struct capture *c;
-	struct wheel_timer timer;
+	struct wheel_timer timer, check;
 	int err;
 };
 
@@ -288,9 +293,20 @@ static void live_due(struct wheel_timer *timer, void *context)
 	loop_stop(context);
 }
 
+static void live_check(struct wheel_timer *timer, void *context)
+{
+	struct live *live = (struct live *)((char *)timer - offsetof(struct live, check));
+
+	live->err = frames_check(live->c->frames);
+	if (live->err != 0)
+		loop_stop(context);
+	else
+		loop_arm(context, timer, loop_now(context)->boot_ns + CHECK_MS * MOMENT_MS);
+}
+
 static int watch_interface(struct capture *c)
 {
-	struct live live = {.c = c, .timer = {.due = live_due}};
+	struct live live = {.c = c, .timer = {.due = live_due}, .check = {.due = live_check}};
 	int64_t registration = loop_add(c->loop, frames_descriptor(c->frames), LOOP_READ,
 					live_ready, &live);
 
@@ -299,9 +315,11 @@ static int watch_interface(struct capture *c)
 	if (c->given->duration_ms > 0)
 		loop_arm(c->loop, &live.timer,
 			 loop_now(c->loop)->boot_ns + c->given->duration_ms * MOMENT_MS);
+	live_check(&live.check, c->loop);
 	say_note(_("capturing on %s; Ctrl-C ends it"), c->call->argv[0]);
 	loop_run(c->loop);
 	loop_disarm(c->loop, &live.timer);
+	loop_disarm(c->loop, &live.check);
 	loop_remove(c->loop, registration);
 	return live.err;
 }
@@ -318,13 +336,26 @@ static bool is_interface(const char *where)
 	return strcmp(where, "any") == 0 || if_nametoindex(where) != 0;
 }
 
+static bool is_gzip(const char *path)
+{
+	uint8_t first[2] = {0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	bool is = fd >= 0 && pread(fd, first, 2, 0) == 2 && first[0] == 0x1f && first[1] == 0x8b;
+
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
 static int say_not_open(const char *where, bool file, int err, const char *why)
 {
 	if (why[0] != '\0')
 		say_note("%s", why);
 	if (file && err != ERR_LEFT && err != ERR_PROTOCOL && err != ERR_LIMIT && err != ERR_SYSTEM)
 		return say_error(SAY_FILE, where, err);
-	return say_error(SAY_CAPTURE, where, err);
+	return say_error_try(
+		SAY_CAPTURE, where, err,
+		file && is_gzip(where) ? _("`zcat FILE | prise capture -`: it is packed") : NULL);
 }
 
 static int open_frames(struct capture *c, bool file)
@@ -337,16 +368,19 @@ static int open_frames(struct capture *c, bool file)
 		return say_error(strchr(where, '/') != NULL ? SAY_FILE : SAY_CAPTURE, where,
 				 ERR_NO_FILE);
 	err = file ? frames_open_file(&c->frames, where, why)
-		   : frames_open_live(&c->frames, where, why);
+		   : frames_open_live(&c->frames, where, !c->given->plain, why);
 	if (err != 0)
 		return say_not_open(where, file, err, why);
 	if (c->given->filter != NULL && frames_filter(c->frames, c->given->filter, why) != 0)
 		return say_usage(_("a filter such as 'tcp port 80', see pcap-filter(7)"),
 				 _("the filter is not understood: %s"), why);
 	c->link = frames_link(c->frames);
+	if (c->call->common.verbose)
+		say_note(_("its frames are of the kind %s"), frames_link_name(c->frames));
 	if (frame_knows_link(c->link))
 		return 0;
-	say_note(_("its frames are of the kind %s"), frames_link_name(c->frames));
+	if (!c->call->common.verbose)
+		say_note(_("its frames are of the kind %s"), frames_link_name(c->frames));
 	return say_error(SAY_CAPTURE, where, ERR_REFUSES);
 }
 
@@ -414,7 +448,8 @@ static int end(struct capture *c, int err)
 		c->code = code;
 	capture_show_summary(c, &losses);
 	if (err != 0) {
-		say_note(_("after frame %" PRIu64 ": %s"), c->last, frames_why(c->frames));
+		if (frames_why(c->frames)[0] != '\0')
+			say_note(_("after frame %" PRIu64 ": %s"), c->last, frames_why(c->frames));
 		code = say_error(SAY_CAPTURE, c->call->argv[0], err);
 		return c->code != 0 ? c->code : code;
 	}
@@ -438,11 +473,15 @@ static void forget(struct capture *c)
 	free(c);
 }
 
-static int check_usage(const struct command_call *call, const struct capture_options *given)
+static int check_usage(const struct command_call *call, const struct capture_options *given,
+		       bool file)
 {
 	if (call->argc != 1)
 		return say_usage(_("prise capture FILE, or prise capture INTERFACE as root"),
 				 _("one file or interface is wanted"));
+	if (file && given->duration_ms > 0)
+		return say_usage(_("-c N ends after N frames"),
+				 _("--duration is for an interface"));
 	if (given->follow && given->diagram)
 		return say_usage(_("one of them"), _("--follow and --diagram exclude each other"));
 	if (given->har != NULL && strcmp(given->har, "-") == 0 &&
@@ -454,7 +493,7 @@ static int check_usage(const struct command_call *call, const struct capture_opt
 static int run(struct command_call *call)
 {
 	bool file = call->argc == 1 && is_file(call->argv[0]);
-	int code = check_usage(call, call->options);
+	int code = check_usage(call, call->options, file);
 	struct capture *c;
 
 	if (code != 0)

@@ -72,6 +72,38 @@ static void print_text(struct capture *c, struct bytes data)
 	}
 }
 
+/* How much at the end of `b` means nothing before the next segment is there. */
+static size_t open_end(struct bytes b)
+{
+	if (b.len > 0 && b.data[b.len - 1] == '\r')
+		return 1;
+	return text_utf8_incomplete_tail(b);
+}
+
+static void print_tail(struct capture *c)
+{
+	print_text(c, bytes_of(c->follow_tail, c->follow_tail_len));
+	c->follow_tail_len = 0;
+}
+
+static void print_run(struct capture *c, struct bytes data)
+{
+	size_t end;
+
+	while (c->follow_tail_len > 0 && data.len > 0) {
+		c->follow_tail[c->follow_tail_len++] = data.data[0];
+		data = bytes_after(data, 1);
+		if (open_end(bytes_of(c->follow_tail, c->follow_tail_len)) == 0 ||
+		    c->follow_tail_len == sizeof(c->follow_tail))
+			print_tail(c);
+	}
+	end = open_end(data);
+	print_text(c, bytes_first(data, data.len - end));
+	if (end > 0)
+		memcpy(c->follow_tail, data.data + data.len - end, end);
+	c->follow_tail_len += end;
+}
+
 void capture_follow_run(struct capture *c, const struct conversation *conversation, unsigned way,
 			const struct reassembly_run *run)
 {
@@ -84,6 +116,8 @@ void capture_follow_run(struct capture *c, const struct conversation *conversati
 		c->followed = true;
 		return;
 	}
+	if (run->missing > 0 || c->followed_way != way)
+		print_tail(c);
 	if (!c->followed || c->followed_way != way)
 		print_heading(c, conversation, way, run);
 	c->followed = true;
@@ -92,15 +126,17 @@ void capture_follow_run(struct capture *c, const struct conversation *conversati
 		end_line(c);
 		printf(_("  ! %" PRIu64 " bytes were not captured\n"), run->missing);
 	}
-	print_text(c, run->data);
+	print_run(c, run->data);
 }
 
 int capture_follow_end(struct capture *c)
 {
 	uint64_t count = c->conversations.count;
 
-	if (!c->call->common.json)
+	if (!c->call->common.json) {
+		print_tail(c);
 		end_line(c);
+	}
 	if (c->given->conversation > count) {
 		say_note(_("there is no conversation %" PRIu64 ": there are %" PRIu64),
 			 c->given->conversation, count);

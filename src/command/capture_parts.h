@@ -19,7 +19,7 @@ enum {
 };
 
 struct capture_options {
-	bool headers, follow, diagram;
+	bool headers, follow, diagram, plain;
 	const char *filter, *body, *har;
 	uint64_t conversation, count, duration_ms;
 };
@@ -57,7 +57,9 @@ struct capture {
 	struct capture_diagram *diagram;
 	bool row_shown, followed;
 	unsigned followed_way;
-	bool follow_line; /* a line has begun */
+	bool follow_line;       /* a line has begun */
+	uint8_t follow_tail[4]; /* of what was said so far: the beginning of a character, or CR */
+	size_t follow_tail_len;
 };
 
 /* A body as it comes by. */

@@ -1,10 +1,10 @@
 /* Exchanges as rows for people, or as events.
  *
- *   frames          seconds  client > server                        status  sent  received  took
- * ... 10 12          0.506021  10.0.2.15:45734 > 208.97.177.124:80       200     0       204  206
- * ms
+ *   TCP frames      seconds  client > server                   status  sent  received      took
+ *   1   10 12      0.506021  10.0.2.15:45734 > 208.97.177.124:80  200     0       204    206 ms
  *
- * The frames are those in which request and response begin. What is wrong stands below its row. */
+ * TCP is the conversation's number, and the request line ends a row. The frames are those in which
+ * request and response begin. What is wrong stands below its row. */
 #include "command/capture_parts.h"
 
 #include "base/number.h"
@@ -76,6 +76,7 @@ static void print_heading(void)
 	char line[LINE_BYTES];
 	struct text t = TEXT_OVER(line);
 
+	text_put_padded(&t, "TCP", 4);
 	text_put_padded(&t, _("frames"), 13);
 	put_right(&t, _("seconds"), 12);
 	text_put_string(&t, "  ");
@@ -105,7 +106,8 @@ static void print_row(struct capture *c, const struct exchange *e)
 		text_printf(&s, "%u", response->status);
 	else
 		text_put_byte(&s, '-');
-	printf("%-13s %11.6f  %-43s %6s %9" PRIu64 " %9" PRIu64 " %10s  ", frames,
+	printf("%-4" PRIu64 "%-13s %11.6f  %-43s %6s %9" PRIu64 " %9" PRIu64 " %10s  ",
+	       e->conversation, frames,
 	       capture_seconds(c, request->present ? request->time_ns : response->time_ns), ends,
 	       status, request->content_bytes, response->content_bytes,
 	       number_format_duration((uint64_t)took_ns(e), took, sizeof(took)));

@@ -80,6 +80,7 @@ static const struct sentence sentences[] = {
 	 N_("the path: is it spelt right?")},
 	{SAY_FILE, ERR_PERMISSION, N_("%s: permission denied"),
 	 N_("`ls -ld` on the path, to see who may use it")},
+	{SAY_FILE, ERR_IN_USE, N_("%s is there already"), N_("another name")},
 	{SAY_FILE, ERR_DISK, N_("%s: the disk refuses (full, or failing)"),
 	 N_("`df -h`, to see what is full")},
 	{SAY_CAPTURE, ERR_NO_FILE, N_("%s is neither a file nor a network interface"),

@@ -8,9 +8,13 @@
 #include "kernel/libpcap.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SNAP_BYTES = 262144, RING_BYTES = 32 << 20, FILE_BUFFER_BYTES = 1 << 20 };
 
@@ -24,6 +28,8 @@ struct frames {
 	pcap_t *handle;
 	FILE *file; /* libpcap's, once it is open */
 	bool live, filtered;
+	char interface[IF_NAMESIZE]; /* live, but for any */
+	unsigned index;
 	uint64_t number;
 	uint64_t size_bytes;
 	struct bpf_program filter;
@@ -107,7 +113,7 @@ static int err_of_live(int status)
 	}
 }
 
-int frames_open_live(struct frames **frames, const char *interface, char *why)
+int frames_open_live(struct frames **frames, const char *interface, bool promiscuous, char *why)
 {
 	int err = begin(frames, why);
 	struct frames *f = *frames;
@@ -119,6 +125,9 @@ int frames_open_live(struct frames **frames, const char *interface, char *why)
 	f->handle = f->pcap->create(interface, why);
 	if (f->handle == NULL)
 		return refuse(frames, ERR_SYSTEM);
+	f->index = if_nametoindex(interface);
+	snprintf(f->interface, sizeof(f->interface), "%s", interface);
+	f->pcap->set_promisc(f->handle, promiscuous);
 	f->pcap->set_snaplen(f->handle, SNAP_BYTES);
 	f->pcap->set_buffer_size(f->handle, RING_BYTES);
 	f->pcap->set_immediate_mode(f->handle, 1);
@@ -131,6 +140,24 @@ int frames_open_live(struct frames **frames, const char *interface, char *why)
 	if (f->pcap->setnonblock(f->handle, 1, why) < 0)
 		return refuse(frames, ERR_SYSTEM);
 	return 0;
+}
+
+int frames_check(const struct frames *f)
+{
+	struct ifreq request = {0};
+	int fd, status;
+
+	if (f->index == 0)
+		return 0;
+	if (if_nametoindex(f->interface) != f->index)
+		return ERR_UNREACHABLE;
+	memcpy(request.ifr_name, f->interface, sizeof(f->interface));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	status = ioctl(fd, SIOCGIFFLAGS, &request);
+	close(fd);
+	return status < 0 || (request.ifr_flags & IFF_UP) ? 0 : ERR_UNREACHABLE;
 }
 
 int frames_filter(struct frames *f, const char *expression, char *why)

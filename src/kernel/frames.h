@@ -32,9 +32,14 @@ struct frames_losses {
  * words, or dlerror(3)'s. */
 int frames_open_file(struct frames **frames, const char *path, char *why);
 
-/* Opens an interface ("any": all), non-blocking. 0, or ERR_PERMISSION, ERR_NO_FILE (no such
+/* Opens an interface ("any": all), non-blocking; `promiscuous`: also what passes by that is not for
+ * this machine (not on any). 0, or ERR_PERMISSION, ERR_NO_FILE (no such
  * interface), ERR_UNREACHABLE (it is down), ERR_SYSTEM; `why` as above. */
-int frames_open_live(struct frames **frames, const char *interface, char *why);
+int frames_open_live(struct frames **frames, const char *interface, bool promiscuous, char *why);
+
+/* Live: whether the interface is still there and up: 0 or ERR_UNREACHABLE. libpcap goes on waiting
+ * on one that is gone. */
+int frames_check(const struct frames *f);
 
 /* Only what pcap-filter(7) says from now on. 0, or ERR_SYNTAX and `why`. */
 int frames_filter(struct frames *f, const char *expression, char *why);

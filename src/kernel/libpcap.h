@@ -25,6 +25,7 @@
 	FUNCTION(offline_filter)                      \
 	FUNCTION(set_buffer_size)                     \
 	FUNCTION(set_immediate_mode)                  \
+	FUNCTION(set_promisc)                         \
 	FUNCTION(set_snaplen)                         \
 	FUNCTION(set_tstamp_precision)                \
 	FUNCTION(setfilter)                           \

@@ -1,6 +1,7 @@
 """`prise capture`: what it shows of files that the tests make themselves (pcaps.py), of every form
 and in every state; an interface."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import re
 import signal
 import socket
 import struct
+import subprocess
 
 import box
 import pcaps
@@ -25,9 +27,9 @@ from support import SECONDS
 def test_a_row(capture):
     done = capture(simple())
     head, row = done.out.splitlines()
-    assert head.split()[:2] == ["frames", "seconds"]
-    assert row.split()[:6] == ["4", "6", "0.003000", "10.0.0.1:40000", ">", "10.0.0.2:80"]
-    assert row.split()[6:9] == ["200", "0", "12"] and row.endswith("  GET / HTTP/1.1")
+    assert head.split()[:3] == ["TCP", "frames", "seconds"]
+    assert row.split()[:7] == ["1", "4", "6", "0.003000", "10.0.0.1:40000", ">", "10.0.0.2:80"]
+    assert row.split()[7:10] == ["200", "0", "12"] and row.endswith("  GET / HTTP/1.1")
     assert done.code == 0 and "frames: 10, TCP conversations: 1, HTTP exchanges: 1" in done.err
 
 
@@ -66,6 +68,15 @@ def test_follow(capture):
     events = capture(simple(), "--follow", "--json").events
     assert [e["text"] for e in events if e["type"] == "capture.data"] == \
         [GET.decode(), OK.decode()]
+
+
+@pytest.mark.parametrize("mss", [1, 2, 3])
+def test_follow_keeps_characters_and_lines_whole(capture, mss):
+    answer = response("été à Noël\r\n€ \x80\r x".encode("latin-1", "replace") + "€é\r\n".encode())
+    whole, cut = (
+        [line for line in capture(framed(Talk(mss=size).whole((GET, answer))), "--follow").out
+         .splitlines() if not line.startswith("---")] for size in (9000, mss))
+    assert cut == whole and "€é" in whole[-1] and r"\r x" in whole[-1]
 
 
 def test_one_conversation_of_several(capture):
@@ -353,6 +364,11 @@ def test_usage(capture, prise):
     assert done.code == 9 and "neither a file nor a network interface" in done.err
     assert prise("capture", "no/such/thing").code == 9
     assert prise("capture", ".").code == 8
+    done = capture(simple(), "--duration", "1s")
+    assert done.code == 2 and "interface" in done.err
+    done = capture(gzip.compress(pcaps.file(simple())))
+    assert done.code == 8 and "try: `zcat FILE | prise capture -`" in done.err
+    assert "EN10MB" in capture(simple(), "-v").err
     assert capture(simple(), "--follow", "--diagram").code == 2
     done = capture(simple(), "--filter", "tcp prt 80")
     assert done.code == 2 and "filter" in done.err
@@ -432,6 +448,44 @@ def test_live_ends(prise):
     assert done.code == 0 and "frames: 0," in done.err
     done = prise("capture", "lo", "--filter", "tcp prt 1")
     assert done.code == 2
+
+
+VETH = "ip link add d0 type veth peer name d1 && ip link set d0 up"
+
+
+def inside(prise, setup, *arguments):
+    """A capture in a network of its own, and how to run something else there."""
+    process = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", setup + ' && exec "$@"', "sh", prise.path, "capture",
+         *arguments], env=prise.environment, cwd=prise.directory, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    prise.started.append(process)
+    said = process.stderr.readline()
+    if b"capturing" not in said:
+        process.kill()
+        pytest.skip(f"no network of its own: {said}")
+    there = ["nsenter", "-t", str(process.pid), "-n"]
+    return process, lambda *more: subprocess.run([*there, *more], capture_output=True, text=True,
+                                                 check=True, timeout=SECONDS).stdout
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("end", [["set", "d0", "down"], ["del", "d0"]], ids="-".join)
+def test_an_interface_that_goes(prise, end):
+    process, there = inside(prise, VETH, "d0")
+    there("ip", "link", *end)
+    assert process.wait(SECONDS) == 6
+    assert b"d0 is down or gone" in process.stderr.read()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("options", [[], ["-p"]])
+def test_promiscuous(prise, options):
+    process, there = inside(prise, VETH, "d0", *options)
+    link, = json.loads(there("ip", "-d", "-j", "link", "show", "d0"))
+    assert link["promiscuity"] == (0 if options else 1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130
 
 
 def test_live_without_the_right(prise):

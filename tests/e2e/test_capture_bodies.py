@@ -77,7 +77,8 @@ def test_no_body_is_written_over(capture, prise):
     path, = (prise.directory / "bodies").iterdir()
     path.write_text("mine")
     done = capture(simple(), "--body", "bodies")
-    assert done.code == 9 and path.name in done.err and path.read_text() == "mine"
+    assert done.code == 9 and path.read_text() == "mine"
+    assert f"{path.name} is there already" in done.err and "address" not in done.err
     assert "200" in done.out
     path.unlink()
     path.symlink_to(prise.directory / "elsewhere")
