@@ -226,18 +226,17 @@ static int read_file(struct capture *c)
 }
 
 /* The signals that end it, so that what is shown and written is brought to its end first. nohup(1)
- * has one ignored, and so it stays. */
+ * has SIGHUP ignored, and so it stays; a shell has SIGINT ignored for what it runs beside it, but
+ * who sends it means it. */
 static unsigned end_signals(int *signals)
 {
-	static const int all[END_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction before;
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < END_SIGNALS; i++) {
-		struct sigaction before;
-
-		if (sigaction(all[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-			signals[count++] = all[i];
-	}
+	signals[count++] = SIGINT;
+	signals[count++] = SIGTERM;
+	if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+		signals[count++] = SIGHUP;
 	return count;
 }
 

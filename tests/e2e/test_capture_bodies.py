@@ -131,6 +131,20 @@ def test_har_of_what_is_wrong(capture):
     assert "1 exchanges are not in the archive" in done.err
 
 
+def test_signals_that_are_ignored(prise):
+    """nohup(1) has SIGHUP ignored, a shell SIGINT of what runs beside it."""
+    def ignore():
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+    process = prise.start("capture", "-", preexec_fn=ignore)
+    process.stdin.write(pcaps.file(simple()))
+    process.stdin.flush()
+    process.stdout.readline(), process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SECONDS) == 130
+
+
 def test_what_an_archive_is_written_to(capture, prise):
     """A device, a pipe and a link stay what they are; a file is there whole or not at all."""
     place, frames = prise.directory, simple()
