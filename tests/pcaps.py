@@ -105,12 +105,12 @@ def framed(packets, pad=60):
 
 
 def file(frames, link=ETHERNET, order="<", nano=False, snap=None, step_us=1000,
-         start=1_700_000_000):
-    """A pcap file; `snap` cuts each frame."""
+         start=1_700_000_000, at_us=()):
+    """A pcap file; `snap` cuts each frame; `at_us` says when each was captured."""
     magic = 0xA1B23C4D if nano else 0xA1B2C3D4
     made = [struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snap or 262144, link)]
     for i, frame in enumerate(frames):
-        at = i * step_us
+        at = at_us[i] if at_us else i * step_us
         made.append(struct.pack(order + "IIII", start + at // 10**6,
                                 at % 10**6 * (1000 if nano else 1), len(frame[:snap]), len(frame)))
         made.append(frame[:snap])

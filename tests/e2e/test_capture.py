@@ -17,9 +17,9 @@ import pcaps
 import pytest
 import schema
 from capturing import (capture, BIG, GET, OK, body, course_frames, exchanges, one,  # noqa: F401
-                       simple)
+                       simple, sixteen)
 from pcaps import ACK, FIN, SYN, Talk, framed, request, response
-from support import SECONDS
+from support import ROOT, SECONDS
 
 
 # What it shows
@@ -118,6 +118,16 @@ def test_diagram(capture):
         f"TCP 40000 > 80 FIN ACK seq {len(GET) + 1} ack {len(OK) + 2}",
         f"TCP 80 > 40000 ACK seq {len(OK) + 2} ack {len(GET) + 2}"])]
     assert "●────────────┼────────────▶" in lines[2] and "│◀───────────│" in lines[3]
+
+
+def test_the_sixteen_frames_of_the_exercises(prise):
+    """tests/capturing.py makes the file, and this sees that it is the one."""
+    path = ROOT / "examples" / "sixteen.pcap"
+    assert path.read_bytes() == sixteen()
+    done = prise("capture", "--diagram", path)
+    assert [re.search("ARP|DNS|SYN|FIN|GET|200 OK|ACK", line)[0] for line in
+            done.out.splitlines()[2:]] == ["ARP"] * 2 + ["DNS"] * 4 + \
+        ["SYN", "SYN", "ACK", "GET", "ACK", "200 OK", "ACK", "FIN", "FIN", "ACK"]
 
 
 def test_diagram_of_many_hosts(capture):
