@@ -140,7 +140,7 @@ static void print_head(const struct exchange_message *m, const char *mark)
 static void print_fault(const char *side, const char *fault)
 {
 	if (fault != NULL)
-		printf("  ! %s: %s\n", side, _(fault));
+		printf(_("  ! %s: %s\n"), side, _(fault));
 }
 
 static void print_faults(const struct exchange *e)
