@@ -99,16 +99,43 @@ static void fetch_arm(struct fetch *f)
 		loop_arm(f->links->loop, &f->timer, due_ns);
 }
 
+static void fetch_note_link(struct fetch *f, enum link_fault fault)
+{
+	f->exchange.remote = f->link->remote;
+	f->exchange.by_proxy = f->link->proxied;
+	if (fault == LINK_OF_PROXY)
+		f->exchange.status = f->link->status;
+	if (fault == LINK_OF_PROXY || fault == LINK_OF_PEER) {
+		struct text where = TEXT_OVER(f->where);
+
+		text_put_string(&where, f->link->where);
+	}
+}
+
+/* Whoever was waited for is to blame. */
+static void fetch_late(struct fetch *f)
+{
+	enum link_state state = f->link ? (enum link_state)f->link->state : LINK_OPEN;
+
+	if (state == LINK_DIALLING) {
+		fetch_stop(f, FETCH_OF_PEER, ERR_TIMEOUT);
+	} else if (state == LINK_TUNNELLING) {
+		fetch_note_link(f, LINK_OF_PROXY);
+		fetch_stop(f, FETCH_OF_PROXY, ERR_TIMEOUT);
+	} else if (state == LINK_SECURING) {
+		fetch_stop(f, FETCH_OF_TLS, ERR_TIMEOUT);
+	} else {
+		fetch_stop(f, FETCH_OF_TALK, ERR_TIMEOUT);
+	}
+}
+
 static void fetch_judge_time(struct fetch *f, uint64_t now_ns)
 {
 	bool silent = f->request->silence_ms &&
 		      now_ns >= f->heard_ns + f->request->silence_ms * MOMENT_MS;
 
 	if (silent || now_ns >= f->total_due_ns)
-		fetch_stop(f,
-			   f->link && f->link->state == LINK_DIALLING ? FETCH_OF_PEER
-								      : FETCH_OF_TALK,
-			   ERR_TIMEOUT);
+		fetch_late(f);
 	else
 		fetch_arm(f);
 }
@@ -201,19 +228,6 @@ static bool fetch_was_stale(const struct fetch *f, enum link_fault fault, int er
 {
 	return fault == LINK_OF_TALK && f->exchange.reused && !f->exchange.answered &&
 	       !f->retried && follow_is_idempotent(f->method);
-}
-
-static void fetch_note_link(struct fetch *f, enum link_fault fault)
-{
-	f->exchange.remote = f->link->remote;
-	f->exchange.by_proxy = f->link->proxied;
-	if (fault == LINK_OF_PROXY)
-		f->exchange.status = f->link->status;
-	if (fault == LINK_OF_PROXY || fault == LINK_OF_PEER) {
-		struct text where = TEXT_OVER(f->where);
-
-		text_put_string(&where, f->link->where);
-	}
 }
 
 static void fetch_failed(void *owner, enum link_fault fault, int err)

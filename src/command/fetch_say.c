@@ -15,6 +15,8 @@ static int say_peer(const struct fetch *f)
 {
 	const char *advice = NULL;
 
+	if (f->err == ERR_NO_FAMILY && f->links->families == NAME_BOTH)
+		advice = _("`ip address`, which shows the addresses this machine has");
 	if (f->exchange.by_proxy)
 		advice = _("--proxy '' to do without the proxy, or another in http_proxy");
 	return say_error_try(is_of_name(f->err) ? SAY_RESOLVE : SAY_CONNECT, f->where, f->err,
@@ -25,6 +27,11 @@ static int say_proxy(const struct fetch *f)
 {
 	char line[FETCH_LINE_BYTES];
 
+	if (f->err == ERR_TIMEOUT) {
+		snprintf(line, sizeof line, _("the proxy %s fell silent (timed out)"), f->where);
+		return say_told(f->where, f->err, line,
+				_("--proxy '' to do without it, or -t DUR to wait longer"));
+	}
 	if (f->err != ERR_REFUSES)
 		return say_error(SAY_TALK, f->where, f->err);
 	if (f->exchange.status == 407) {
@@ -44,6 +51,8 @@ static int say_talk(const struct fetch *f)
 	const struct fetch_exchange *x = &f->exchange;
 	char line[FETCH_LINE_BYTES];
 
+	if (f->err == ERR_KEY_REFUSED) /* in TLS 1.3 that is said after the handshake */
+		return trust_say(&f->links->trust, SAY_SECURE, f->where, f->err);
 	if (f->err == ERR_PROTOCOL && f->why[0]) {
 		snprintf(line, sizeof line, _("the answer of %s is no valid HTTP: %s"), f->where,
 			 f->why);
@@ -82,6 +91,17 @@ static int say_redirect(const struct fetch *f)
 			  "more steps"));
 }
 
+static int say_tls(const struct fetch *f)
+{
+	if (f->err == ERR_TIMEOUT)
+		return say_error_try(SAY_SECURE, f->where, f->err,
+				     _("http://, if it speaks plainly; -t DUR to wait longer"));
+	if (f->err == ERR_LEFT || f->err == ERR_RESET)
+		return say_error_try(SAY_SECURE, f->where, f->err,
+				     _("http://, if it speaks plainly; its log may say why"));
+	return trust_say(&f->links->trust, SAY_SECURE, f->where, f->err);
+}
+
 int fetch_say(const struct fetch *f)
 {
 	if (!f->err)
@@ -92,7 +112,7 @@ int fetch_say(const struct fetch *f)
 	case FETCH_OF_PROXY:
 		return say_proxy(f);
 	case FETCH_OF_TLS:
-		return trust_say(&f->links->trust, SAY_SECURE, f->where, f->err);
+		return say_tls(f);
 	case FETCH_OF_TALK:
 		return say_talk(f);
 	case FETCH_OF_REDIRECT:

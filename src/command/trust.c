@@ -16,12 +16,13 @@ static int trust_judge(void *owner, const struct key_digest *key)
 {
 	struct trust *t = owner;
 
+	t->several |= t->seen && !keys_equal(key, &t->shown);
 	t->seen = true;
 	t->shown = *key;
 	if (t->tls.pin)
 		return keys_equal(key, &t->pin) ? 0 : ERR_KEY_PIN;
-	if (t->tls.insecure)
-		return 0;
+	if (t->tls.insecure || t->tls.foreign)
+		return 0; /* a foreign one is judged by the trust store */
 	t->file_err = keyring_known(t->where, key, &t->found);
 	if (t->file_err)
 		return t->file_err;
@@ -128,6 +129,43 @@ static int trust_say_pin(const struct trust *t, enum say_attempt attempt, const 
 	return say_error_try(attempt, where, ERR_KEY_PIN, advice);
 }
 
+/* Of a certificate that the trust store does not take: which key it has, to be pinned. */
+static int trust_say_certificate(const struct trust *t, enum say_attempt attempt, const char *where,
+				 int err)
+{
+	char shown[KEYS_FINGERPRINT_BYTES], advice[512];
+	struct text s = TEXT_OVER(shown);
+	const char *text;
+
+	switch (err) {
+	case ERR_CERT_UNKNOWN:
+		text = _("--pin %s if that is its key; SSL_CERT_FILE=FILE for an authority of your "
+			 "own");
+		break;
+	case ERR_CERT_NAME:
+		text = _("the host's name as the certificate has it; --pin %s if that is its key");
+		break;
+	case ERR_CERT_BAD:
+		text = _("--pin %s if that is its key; else the server needs another certificate");
+		break;
+	default:
+		return say_error(attempt, where, err);
+	}
+	keys_put_fingerprint(&s, &t->shown);
+	snprintf(advice, sizeof advice, text, shown);
+	return say_error_try(attempt, where, err, advice);
+}
+
+/* No key of ours is shown to servers of others. */
+static int trust_say_wanted(const char *where, int err)
+{
+	char line[TRUST_WHERE_BYTES + 128];
+
+	snprintf(line, sizeof line, _("%s wants a certificate of its clients, and gets none"),
+		 where);
+	return say_told(where, err, line, _("`curl --cert FILE --key FILE`, which shows one"));
+}
+
 int trust_say(const struct trust *t, enum say_attempt attempt, const char *where, int err)
 {
 	if (t->file_err && err == t->file_err)
@@ -138,5 +176,9 @@ int trust_say(const struct trust *t, enum say_attempt attempt, const char *where
 		return trust_say_changed(t, attempt, where);
 	if (err == ERR_KEY_PIN)
 		return trust_say_pin(t, attempt, where);
+	if (t->tls.foreign && err == ERR_KEY_REFUSED)
+		return trust_say_wanted(where, err);
+	if (t->tls.foreign && t->seen && !t->several)
+		return trust_say_certificate(t, attempt, where, err);
 	return say_error(attempt, where, err);
 }

@@ -29,6 +29,7 @@ struct trust {
 	char where[TRUST_WHERE_BYTES];
 	struct key_digest pin;
 	bool seen;               /* a key was shown and judged */
+	bool several;            /* others before it */
 	struct key_digest shown; /* that */
 	struct keys_found found; /* what known_hosts says of it */
 	int file_err;            /* of known_hosts, which then cannot be asked */

@@ -215,6 +215,23 @@ static int tls_judge(X509_STORE_CTX *store, void *unused)
 	return t->judged == 0;
 }
 
+/* OpenSSL's own judgement. Whoever asked hears which key was shown, to name it where it is refused.
+ */
+static int tls_see(X509_STORE_CTX *store, void *unused)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	const struct tls_settings *settings = &((struct tls *)SSL_get_app_data(ssl))
+						       ->context->settings;
+	X509 *certificate = X509_STORE_CTX_get0_cert(store);
+	struct key_digest digest;
+
+	if (certificate && settings->judge) {
+		digest = tls_digest_of(certificate);
+		settings->judge(settings->owner, &digest);
+	}
+	return X509_verify_cert(store);
+}
+
 /* A protocol that the client does not name is none of ours, but no reason to refuse it either. */
 static int tls_choose_protocol(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
 			       const unsigned char *offered, unsigned offered_len, void *owner)
@@ -261,8 +278,7 @@ static void tls_set_trust(SSL_CTX *ssl, const struct tls_settings *settings)
 		mode = SSL_VERIFY_NONE;
 	}
 	SSL_CTX_set_verify(ssl, mode, NULL);
-	if (!settings->system_trust)
-		SSL_CTX_set_cert_verify_callback(ssl, tls_judge, NULL);
+	SSL_CTX_set_cert_verify_callback(ssl, settings->system_trust ? tls_see : tls_judge, NULL);
 }
 
 static bool tls_set_protocol(struct tls_context *c)

@@ -67,7 +67,7 @@ struct tls_settings {
 	const struct tls_key *key; /* to show; a server's must be there. Not kept */
 	/* Whether a peer with this key is the right one: 0 or the ERR_ that the session ends with.
 	 * Called once a handshake, when the key was shown but not yet proven, in the session's
-	 * thread. NULL: anybody is. */
+	 * thread. NULL: anybody is. With system_trust what it says does not count. */
 	int (*judge)(void *owner, const struct key_digest *key);
 	void *owner;
 };

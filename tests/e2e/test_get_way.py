@@ -1,11 +1,14 @@
 """prise get: https with an authority of the test's own, pins, proxies; other people's servers."""
 
 import base64
+import contextlib
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 
@@ -67,6 +70,56 @@ def test_pins(get, tmp_path, trusted):
         bad = get("--pin", "SHA256:" + "A" * 43, web.url)
     assert good.code == 0 and good.out == "x"
     assert bad.code == 7 and bad.out == ""
+
+
+def test_a_key_that_is_refused_is_named(get, trusted):
+    """So that --pin can name it; of several, none is named."""
+    _, context = trusted
+    with Web(fixed(b"x"), context) as web:
+        done = get(web.url)
+        shown = re.search(r"--pin (SHA256:\S+) if that is its key", done.err).group(1)
+        assert get("--pin", shown, web.url).out == "x"
+
+
+def test_a_server_that_wants_a_certificate(get, trusted):
+    environment, context = trusted
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(environment["SSL_CERT_FILE"])
+
+    def shake(session, s, inward, outward):
+        while True:
+            try:
+                return session.do_handshake()
+            except ssl.SSLWantReadError:
+                s.sendall(outward.read())
+                inward.write(s.recv(65536))
+
+    def talk(s):
+        """Its alert is not overtaken by a reset."""
+        inward, outward = ssl.MemoryBIO(), ssl.MemoryBIO()
+        with contextlib.suppress(ssl.SSLError):
+            shake(context.wrap_bio(inward, outward, server_side=True), s, inward, outward)
+        s.sendall(outward.read())
+        s.shutdown(socket.SHUT_WR)
+        while s.recv(65536):
+            pass
+    with Odd(talk) as odd:
+        done = get(odd.url.replace("http", "https"), env=environment)
+    assert done.code == 7 and "wants a certificate of its clients" in done.err
+    assert "curl --cert" in done.err and "authorized_keys" not in done.err
+
+
+@pytest.mark.parametrize("words, code, what, advice", [
+    (["https://127.0.0.1:{port}/"], 5, "said nothing in TLS", "http://, if it speaks plainly"),
+    (["-x", "http://127.0.0.1:{port}", "https://localhost:1/"], 5, "the proxy 127.0.0.1:{port} ",
+     "--proxy ''"),
+])
+def test_whoever_is_silent_is_named(get, words, code, what, advice):
+    def silent(s):
+        odd.ending.wait(20)
+    with Odd(silent) as odd:
+        done = get("-t", "300ms", *[word.format(port=odd.port) for word in words])
+    assert done.code == code and what.format(port=odd.port) in done.err and advice in done.err
 
 
 def test_https_where_http_is_spoken(get):
