@@ -254,7 +254,7 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 		.service = c->call->command->name,
 		.host = c->where,
 		.level = EVENT_INFO,
-		.limits = {.idle_ms = talk->idle_ms},
+		.limits = {.idle_ms = talk->idle_ms, .handshake_ms = c->call->common.timeout_ms},
 		.owner_calls = &calls,
 		.owner = c,
 	};

@@ -190,6 +190,7 @@ static int link_make_pump(struct link *link)
 	if (link->state == LINK_SECURING) {
 		plan.tls = link->links->trust.context;
 		plan.tls_name = link->to.host;
+		plan.limits.handshake_ms = link->links->call->common.timeout_ms;
 	}
 	return pump_create(&link->pump, link->links->pumps, &plan);
 }

@@ -331,6 +331,8 @@ uint64_t conn_tls_due_ns(const struct conn *c)
 
 	if (!limit_ms || limit_ms > CONN_TLS_HANDSHAKE_MS)
 		limit_ms = CONN_TLS_HANDSHAKE_MS;
+	if (c->pump->plan.limits.handshake_ms)
+		limit_ms = c->pump->plan.limits.handshake_ms;
 	return c->tls->since_ns + limit_ms * MOMENT_MS;
 }
 

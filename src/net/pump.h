@@ -48,12 +48,13 @@ struct pump_owner {
 		     struct bytes b);
 };
 
-/* Bytes under TLS are counted, limited and shown as plaintext; the handshake has 10 s, or
- * first_byte_ms if that is less. */
+/* Bytes under TLS are counted, limited and shown as plaintext; the handshake has
+ * handshake_ms, else first_byte_ms if that is less than 10 s, else 10 s. */
 struct pump_limits {
 	uint64_t queue_bytes;   /* above it, reading stops; 0: 256 KiB */
 	uint64_t idle_ms;       /* nothing in or out; 0: no limit */
 	uint64_t first_byte_ms; /* from open to the peer's first byte; 0: no limit */
+	uint64_t handshake_ms;  /* of TLS; 0: see above */
 	uint64_t linger_ms;     /* after our end, for the peer's; 0: 2 s */
 };
 

@@ -122,6 +122,18 @@ def test_whoever_is_silent_is_named(get, words, code, what, advice):
     assert done.code == code and what.format(port=odd.port) in done.err and advice in done.err
 
 
+def test_a_handshake_may_last_as_long_as_it_is_told(get, prise, trusted):
+    """-t is the limit, above 10 s and below."""
+    def silent(s):
+        odd.ending.wait(20)
+    with Odd(silent) as odd:
+        begun = time.monotonic()
+        process = prise.start("daytime", "--tls", "-t", "11s", f"127.0.0.1:{odd.port}")
+        short = prise("daytime", "--tls", "-t", "200ms", f"127.0.0.1:{odd.port}")
+        assert short.code == 5 and time.monotonic() - begun < 5
+        assert process.wait(20) == 5 and time.monotonic() - begun > 10.9
+
+
 def test_https_where_http_is_spoken(get):
     def talk(s):
         s.recv(65536)
