@@ -18,6 +18,7 @@
 enum {
 	LINK_DIAL_MS = 10000,
 	LINK_CONNECT_BYTES = 2048,
+	LINK_IDLE_MOST = 8,
 	LINK_NAMES = 8, /* looked up at once: one that hangs delays no other */
 };
 
@@ -421,6 +422,16 @@ static struct link *links_idle(struct links *links, const char *key)
 	return NULL;
 }
 
+/* Of those that wait for another exchange only the newest are kept. */
+static void links_forget(struct links *links)
+{
+	unsigned idle = 0;
+
+	for (struct link *link = links->first; link; link = link->next)
+		if (link->state == LINK_OPEN && !link->owner && ++idle > LINK_IDLE_MOST)
+			link_drop(link);
+}
+
 int link_take(struct links *links, const struct url *url, const struct url *proxy, bool fresh,
 	      const struct link_calls *calls, void *owner, struct link **taken)
 {
@@ -438,6 +449,7 @@ int link_take(struct links *links, const struct url *url, const struct url *prox
 		link->owner = owner;
 		return 0;
 	}
+	links_forget(links);
 	link = link_make(links, url, proxy);
 	if (!link)
 		return ERR_MEMORY;

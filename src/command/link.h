@@ -5,7 +5,8 @@
  *   link_take ──► ready at once, or: `ready` or `failed` later ──► link_tell ... `told` ...
  *             ──► link_give (idle, for the next) or link_drop
  *
- * A host's address is looked up once: later connections go where the first went. One thread. */
+ * Eight at most stay idle. A host's address is looked up once: later connections go where the first
+ * went. One thread. */
 #ifndef COMMAND_LINK_H
 #define COMMAND_LINK_H
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import re
+import resource
 import shutil
 import socket
 import ssl
@@ -132,6 +133,16 @@ def test_a_handshake_may_last_as_long_as_it_is_told(get, prise, trusted):
         short = prise("daytime", "--tls", "-t", "200ms", f"127.0.0.1:{odd.port}")
         assert short.code == 5 and time.monotonic() - begun < 5
         assert process.wait(20) == 5 and time.monotonic() - begun > 10.9
+
+
+def test_idle_connections_are_not_hoarded(prise):
+    """40 hosts with 32 descriptors."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    with Web(fixed(b"x")) as web:
+        urls = [f"http://h{i}.localhost:{web.port}/" for i in range(40)]
+        done = prise("get", *urls, env=NO_PROXIES, preexec_fn=few)
+    assert done.code == 0 and done.out == "x" * 40
 
 
 def test_https_where_http_is_spoken(get):
