@@ -151,14 +151,14 @@ bool fetch_put_head(struct text *t, const struct fetch *f, bool by_proxy, const 
 	char target[URL_BYTES], authority[URL_HOST_BYTES + 16];
 	struct text to = TEXT_OVER(target), host = TEXT_OVER(authority);
 
-	if (r->bare) { /* the course's own, to the letter */
-		text_printf(t, "GET %s HTTP/1.0\n\n", f->url.target);
-		return !t->cut;
-	}
 	if (by_proxy)
 		url_put(&to, &f->url);
 	else
 		text_put_string(&to, f->url.target);
+	if (r->bare) { /* the course's own, to the letter */
+		text_printf(t, "GET %s HTTP/1.0\n\n", target);
+		return !t->cut && !to.cut;
+	}
 	url_put_authority(&host, &f->url);
 	if (to.cut || !http1_put_request(t, f->method, text_bytes(&to), r->minor) ||
 	    !put_field(t, f, "Host", text_bytes(&host)) ||

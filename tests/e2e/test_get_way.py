@@ -197,6 +197,9 @@ def test_proxy(get):
         assert len(proxy.asked) == 1
         assert get("--proxy", proxy.url, web.url).out == "x"
         assert len(proxy.asked) == 2
+    with Odd(b"HTTP/1.0 200 OK\n\nx") as odd:
+        assert get("--bare", "--proxy", odd.url, "http://example.org/p").out == "x"
+    assert odd.heads == [b"GET http://example.org/p HTTP/1.0\n\n"]
 
 
 def test_tunnel(get, trusted):
