@@ -31,8 +31,8 @@ void daemon_tell_control(struct daemon *d)
 
 	event_init(&e, EVENT_WARNING, "control.failed", NULL, loop_now(d->worker[0].loop)->wall_us);
 	event_string(&e, "why", err_name(d->control_err));
-	place_control(&where);
-	event_string(&e, "path", path);
+	if (place_control(&where) == 0)
+		event_string(&e, "path", path);
 	if (d->control_pid > 0)
 		event_uint(&e, "pid", (uint64_t)d->control_pid);
 	events_publish(d->events, &e);
