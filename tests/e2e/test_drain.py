@@ -61,8 +61,10 @@ def daemon(request, serve):
 
 
 def held(daemon):
-    """A client in the middle of its request, which the drain waits for."""
+    """A client in the middle of its second request, which the drain waits for."""
     s = daemon.connect("http")
+    s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    read_until(s, b"ok\n")  # it was accepted
     s.sendall(b"GET /healthz HTTP/1.1\r\n")
     return s
 
@@ -103,7 +105,8 @@ def test_a_question_while_the_other_loop_has_nothing_left(serve):
     assert daemon.process.wait(SECONDS) == 0
     daemon = configured(serve, {"": 'loops = 4\ndrain = "1h"', "http": ""})
     with daemon.connect("http") as s:
-        s.sendall(ASK[:30])
+        s.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + ASK[:30])
+        read_until(s, b"ok\n")
         daemon.signal(signal.SIGTERM)
         daemon.wait_log(r"daemon\.stopping")
         s.sendall(ASK[30:])
