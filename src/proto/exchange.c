@@ -486,11 +486,14 @@ static size_t take_body(const struct step *s, struct bytes data, bool missing)
 
 	if (e != NULL) {
 		struct exchange_message *m = message_of(s, e);
+		uint64_t bytes;
 
 		touch(s, m);
-		m->body_bytes += taken;
-		if (missing) /* all of it once it tore the framing */
-			m->missing_bytes += r->body.bad ? s->missing : taken;
+		/* What is missing is all its own once it tore the framing. */
+		bytes = missing && r->body.bad ? s->missing : taken;
+		m->body_bytes += bytes;
+		if (missing)
+			m->missing_bytes += bytes;
 		else
 			m->content_bytes += content.len;
 		if (missing && content.len > 0 && s->sink->missing != NULL)

@@ -42,7 +42,7 @@ struct exchange_message {
 	uint64_t announced_bytes; /* HTTP1_LENGTH: of the body */
 	uint64_t body_bytes;    /* as they were on the wire, chunks and all, what is missing too */
 	uint64_t content_bytes; /* without the framing and without what is missing */
-	uint64_t missing_bytes; /* of the message, not captured */
+	uint64_t missing_bytes; /* not captured; of a torn head it is not in `body_bytes` */
 	/* The rule it breaks, or why it is not present where more is known than that it was not
 	 * captured: static, N_(); or NULL. */
 	const char *fault;
