@@ -15,11 +15,6 @@ struct name {
 	char text[4 * DNS_LINE_NAME_BYTES + 1];
 };
 
-static unsigned get_be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 /* Reads the name at `at`. Returns what follows it in the message, or 0 when it cannot be read. */
 static size_t take_name(struct bytes message, size_t at, struct name *name)
 {
@@ -39,7 +34,7 @@ static size_t take_name(struct bytes message, size_t at, struct name *name)
 				return 0;
 			if (next == 0)
 				next = at + 2;
-			at = get_be16(message.data + at) & 0x3fff;
+			at = bytes_get_be16(message.data + at) & 0x3fff;
 			continue;
 		}
 		if (len > 63 || len > message.len - at - 1 || t.cut)
@@ -88,8 +83,8 @@ static size_t put_record(struct text *t, struct bytes message, size_t at, const 
 	at = take_name(message, at, &name);
 	if (at == 0 || message.len - at < 10)
 		return 0;
-	type = get_be16(message.data + at);
-	len = get_be16(message.data + at + 8);
+	type = bytes_get_be16(message.data + at);
+	len = bytes_get_be16(message.data + at + 8);
 	at += 10;
 	if (message.len - at < len)
 		return 0;
@@ -134,16 +129,16 @@ void dns_put_line(struct text *t, struct bytes message)
 		text_put_string(t, "cut");
 		return;
 	}
-	flags = get_be16(p + 2);
-	answers = get_be16(p + 6);
+	flags = bytes_get_be16(p + 2);
+	answers = bytes_get_be16(p + 6);
 	is_answer = (flags & 0x8000) != 0;
-	text_printf(t, "%s 0x%04x", is_answer ? "answer" : "query", get_be16(p));
-	if (get_be16(p + 4) > 0) {
+	text_printf(t, "%s 0x%04x", is_answer ? "answer" : "query", bytes_get_be16(p));
+	if (bytes_get_be16(p + 4) > 0) {
 		at = take_name(message, at, &name);
 		if (at == 0 || message.len - at < 4)
 			return;
 		text_put_byte(t, ' ');
-		put_type(t, get_be16(p + at));
+		put_type(t, bytes_get_be16(p + at));
 		text_printf(t, " %s", name.text);
 		at += 4;
 	}

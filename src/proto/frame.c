@@ -24,11 +24,6 @@ enum { PROTOCOL_ICMP = 1, PROTOCOL_TCP = 6, PROTOCOL_UDP = 17, PROTOCOL_ICMP6 = 
 
 enum { COOKED_MULTICAST = 2, COOKED_BROADCAST = 1, EXTENSIONS_MOST = 16 };
 
-static unsigned get_be16(const uint8_t *p)
-{
-	return (unsigned)p[0] << 8 | p[1];
-}
-
 /* Leaves a header of `bytes` behind. False when that much was not captured. */
 static bool skip(struct frame *f, size_t bytes)
 {
@@ -72,12 +67,12 @@ static void decode_tcp(struct frame *f)
 		return;
 	}
 	f->kind = FRAME_TCP;
-	f->source.port = (uint16_t)get_be16(p);
-	f->target.port = (uint16_t)get_be16(p + 2);
+	f->source.port = bytes_get_be16(p);
+	f->target.port = bytes_get_be16(p + 2);
 	f->seq = bytes_get_be32(p + 4);
 	f->ack = bytes_get_be32(p + 8);
 	f->flags = p[13] & 0x3f;
-	f->window = (uint16_t)get_be16(p + 14);
+	f->window = bytes_get_be16(p + 14);
 	f->payload = bytes_after(f->payload, header < f->payload.len ? header : f->payload.len);
 	f->payload_bytes -= header;
 }
@@ -92,9 +87,9 @@ static void decode_udp(struct frame *f)
 		return;
 	}
 	f->kind = FRAME_UDP;
-	f->source.port = (uint16_t)get_be16(p);
-	f->target.port = (uint16_t)get_be16(p + 2);
-	len = get_be16(p + 4);
+	f->source.port = bytes_get_be16(p);
+	f->target.port = bytes_get_be16(p + 2);
+	len = bytes_get_be16(p + 4);
 	skip(f, 8);
 	if (len >= 8)
 		limit(f, len - 8);
@@ -133,8 +128,8 @@ static void decode_ipv4(struct frame *f)
 		return;
 	}
 	header = (size_t)(p[0] & 15) * 4;
-	total = get_be16(p + 2);
-	fragment = get_be16(p + 6);
+	total = bytes_get_be16(p + 2);
+	fragment = bytes_get_be16(p + 6);
 	f->kind = FRAME_IP;
 	f->protocol = p[9];
 	set_address(&f->source, ADDRESS_V4, p + 12);
@@ -151,7 +146,7 @@ static void decode_ipv4(struct frame *f)
 		return;
 	}
 	f->kind = FRAME_FRAGMENT;
-	f->fragment_id = get_be16(p + 4);
+	f->fragment_id = bytes_get_be16(p + 4);
 	f->fragment_at = (fragment & 0x1fff) * 8;
 	f->fragment_more = (fragment & 0x2000) != 0;
 }
@@ -172,7 +167,7 @@ static bool decode_extension(struct frame *f)
 	}
 	bytes = f->protocol == 51 ? ((size_t)p[1] + 2) * 4 : ((size_t)p[1] + 1) * 8;
 	if (is_fragment) {
-		unsigned fragment = get_be16(p + 2);
+		unsigned fragment = bytes_get_be16(p + 2);
 
 		bytes = 8;
 		f->fragment_id = bytes_get_be32(p + 4);
@@ -196,7 +191,7 @@ static void decode_ipv6(struct frame *f)
 		f->malformed = true;
 		return;
 	}
-	len = get_be16(p + 4);
+	len = bytes_get_be16(p + 4);
 	f->kind = FRAME_IP;
 	f->protocol = p[6];
 	set_address(&f->source, ADDRESS_V6, p + 8);
@@ -217,12 +212,12 @@ static void decode_arp(struct frame *f)
 	const uint8_t *p = f->payload.data;
 
 	f->kind = FRAME_ARP;
-	if (f->payload.len < 28 || get_be16(p + 2) != TYPE_IPV4 || p[4] != FRAME_MAC_BYTES ||
+	if (f->payload.len < 28 || bytes_get_be16(p + 2) != TYPE_IPV4 || p[4] != FRAME_MAC_BYTES ||
 	    p[5] != 4) {
 		f->malformed = true;
 		return;
 	}
-	f->operation = (uint16_t)get_be16(p + 6);
+	f->operation = bytes_get_be16(p + 6);
 	f->source_mac = p + 8;
 	set_address(&f->source, ADDRESS_V4, p + 14);
 	set_address(&f->target, ADDRESS_V4, p + 24);
@@ -257,13 +252,13 @@ static void decode_ethernet(struct frame *f)
 	f->target_mac = p;
 	f->source_mac = p + FRAME_MAC_BYTES;
 	f->everyone = (p[0] & 1) != 0;
-	f->type = (uint16_t)get_be16(p + 12);
+	f->type = bytes_get_be16(p + 12);
 	for (unsigned i = 0; i < TAGS_MOST && (f->type == TYPE_VLAN || f->type == TYPE_VLAN_OUTER);
 	     i++) {
 		p = f->payload.data;
 		if (!skip(f, 4))
 			return;
-		f->type = (uint16_t)get_be16(p + 2);
+		f->type = bytes_get_be16(p + 2);
 	}
 	if (f->type < TYPE_LEAST)
 		f->type = 0;
@@ -294,11 +289,11 @@ static void decode_cooked(struct frame *f)
 
 	if (!skip(f, 16))
 		return;
-	kind = get_be16(p);
+	kind = bytes_get_be16(p);
 	f->everyone = kind == COOKED_BROADCAST || kind == COOKED_MULTICAST;
-	if (get_be16(p + 4) == FRAME_MAC_BYTES)
+	if (bytes_get_be16(p + 4) == FRAME_MAC_BYTES)
 		f->source_mac = p + 6;
-	f->type = (uint16_t)get_be16(p + 14);
+	f->type = bytes_get_be16(p + 14);
 	decode_network(f);
 }
 
@@ -308,7 +303,7 @@ static void decode_cooked2(struct frame *f)
 
 	if (!skip(f, 20))
 		return;
-	f->type = (uint16_t)get_be16(p);
+	f->type = bytes_get_be16(p);
 	f->everyone = p[10] == COOKED_BROADCAST || p[10] == COOKED_MULTICAST;
 	if (p[11] == FRAME_MAC_BYTES)
 		f->source_mac = p + 12;
