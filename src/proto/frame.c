@@ -1,10 +1,12 @@
 /* Frames, from the link to the transport.
  *
- *   link        NULL, LOOP    | family 4 |
- *               Ethernet      | target 6 | source 6 | (8100 tag 2)* | type 2 |      IEEE 802.1Q
- *               cooked        | kind 2 | ... | address 8 | type 2 | LINKTYPE_LINUX_SLL cooked 2 |
- * type 2 | ... | address 8 |                          LINKTYPE_LINUX_SLL2 network     ARP, IPv4,
- * IPv6 with its extension headers transport   ICMP, ICMPv6, UDP, TCP
+ *   link
+ *     NULL, LOOP   | family 4 |
+ *     Ethernet     | target 6 | source 6 | (8100 tag 2)* | type 2 |   IEEE 802.1Q
+ *     cooked       | kind 2 | ... | address 8 | type 2 |              LINKTYPE_LINUX_SLL
+ *     cooked 2     | type 2 | ... | address 8 |                       LINKTYPE_LINUX_SLL2
+ *   network        ARP, IPv4, IPv6 with its extension headers
+ *   transport      TCP, UDP, ICMP, ICMPv6
  *
  * Each function takes what is left and leaves what lies behind its header in f->payload, with
  * f->payload_bytes on the wire. Limits: no tunnels; of IPv6 at most EXTENSIONS_MOST headers. */

@@ -1,10 +1,12 @@
 /* What the server of HTTP (proto/http_server.c) asks of whoever holds it. The machine opens nothing
  * and remembers no page: files, assets, log and answers come through what its settings point at.
  *
- *                     ┌──────────────┐ ── find, read, put ──► struct http_files
- * (service/http_files.c) requests ────────►│ http_machine │ ── path ─────────────► struct
- * http_asset   (bytes in the program) answers ◄──────── └──────────────┘ ── HTTP_ASK ─────────►
- * OUT_HUB (service/http.c ► service/api.h) ◄─ HTTP_ANSWER, HTTP_MORE, HTTP_STORED ──
+ *                    ┌──────────────┐ ── find, read, put ──► struct http_files
+ *                    │              │                         (service/http_files.c)
+ *   requests ──────► │ http_machine │ ── path ─────────────► struct http_asset
+ *   answers  ◄────── │              │                         (bytes in the program)
+ *                    │              │ ── HTTP_ASK ─────────► OUT_HUB
+ *                    └──────────────┘ ◄── HTTP_ANSWER ...      (service/http.c ► service/api.h)
  *
  * Where a path leads: beneath the mount (`/_prise` always, and `/` too when there are no files)
  * stand the assets by their paths, and `/api/...`, `/metrics`, `/healthz`, which are asked for; all
@@ -15,8 +17,9 @@
  *     │ ── HTTP_ASK ───────────────────────────►  │
  *     │ ◄─────────────────────────── HTTP_ANSWER  │   the whole answer, or
  *     │ ◄─────── HTTP_ANSWER (HTTP_ANSWER_STREAM) │   the beginning of a stream
- *     │ ── HTTP_READY ─────────────────────────►  │   its bytes went to the kernel: the next,
- * please │ ◄───────────────────────────── HTTP_MORE  │ │ ── HTTP_READY ─────────────────────────► │
+ *     │ ── HTTP_READY ─────────────────────────►  │   its bytes went to the kernel: the next
+ *     │ ◄───────────────────────────── HTTP_MORE  │
+ *     │ ── HTTP_READY ─────────────────────────►  │
  *     │ ── HTTP_GONE ──────────────────────────►  │   the connection ended; harmless at any time
  *
  * A hub that sends more before HTTP_READY is not refused: that waits in the connection's queue. */

@@ -1,10 +1,12 @@
 /* The reader of proto/http1.h behind stdin and stdout, for http1_cross.py. Numbers are 4 bytes,
  * little-endian; a string is its length and its bytes.
  *
- *   in:   side (0 requests, 1 responses), method, cut, input     read `cut` bytes at a time, 0:
- * whole out:  'H' minor status keep, method or reason, target, fields, and name and value of each
+ *   in:   side (0 requests, 1 responses), method, cut, input
+ *                                 read `cut` bytes at a time; 0: whole
+ *   out:  'H' minor status keep, method or reason, target, fields, name and value of each
  *         'B' content             once a message is whole
- *         'E' end, 'L' within a message, 'R' refused, why       ends the answer
+ *         'E' end, 'L' within a message, 'R' refused, why
+ *                                 ends the answer
  *
  * A message that is not to be followed by another one ends the input. */
 #include "proto/http1.h"
