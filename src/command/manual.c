@@ -74,7 +74,7 @@ static void put_synopsis(FILE *to, const struct command *command)
 	do {
 		size_t len = strcspn(line, "\n");
 
-		fprintf(to, ".Nm prise %s\n", command->name);
+		fprintf(to, ".Nm prise %s\n.Op Ar OPTIONS\n", command->name);
 		if (len > 0)
 			put_synopsis_line(to, line, len);
 		line += len;

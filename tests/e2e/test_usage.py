@@ -61,6 +61,9 @@ def test_manual_pages_are_clean(prise, command):
     lint = subprocess.run(["mandoc", "-Tlint", "-W", "warning"], input=page.raw,
                           capture_output=True, check=False)
     assert lint.stdout == b"", lint.stdout.decode()
+    if command:
+        uses = page.out.split(".Sh SYNOPSIS\n")[1].split(".Sh ")[0]
+        assert uses.count(".Nm ") == uses.count(".Op Ar OPTIONS\n") > 0
 
 
 def test_completion_is_a_shell_script_that_completes(prise, tmp_path):
