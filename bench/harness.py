@@ -37,12 +37,12 @@ class Unavailable(Exception):
 class Claim:
     """One row of the table: what is measured, against whom, and what is to be reached."""
     what: str
-    unit: str                 # requests per CPU-second, ns, or bytes
+    unit: str                 # requests per CPU-second, /s, count, ns, or bytes
     ours: typing.Callable     # () -> Spec
     theirs: typing.Callable
     measure: typing.Callable  # Spec -> number
     sign: str                 # of ours / theirs: ">=" or "<="
-    bound: float
+    bound: float              # None: no reach, only told
     most: float = 0           # ours itself is to be at most this; 0: no matter
     often: int = 1            # times PAIRS: where a few hundredths decide
     limit: typing.Callable = None  # () -> Spec: the barest program, when the reach is missed
@@ -124,6 +124,12 @@ class Spec:
         self.speaks, self.few = speaks, few  # idle_memory.py
 
 
+def at_home_in(directory):
+    """The environment of a program that keeps its state there."""
+    return {**os.environ, "HOME": directory, "XDG_RUNTIME_DIR": directory,
+            "XDG_STATE_HOME": directory, "XDG_CONFIG_HOME": directory}
+
+
 def prise(service, transport="tcp"):
     if not os.path.exists(f"{BUILD}/prise"):
         raise Unavailable("prise was not built")
@@ -147,14 +153,10 @@ class Server:
             with open(f"{self.directory.name}/{name}", "w") as f:
                 f.write(text.replace("{port}", str(self.port)).replace("{dir}",
                                                                        self.directory.name))
-        environment = {**os.environ, "HOME": self.directory.name,
-                       "XDG_RUNTIME_DIR": self.directory.name,
-                       "XDG_STATE_HOME": self.directory.name,
-                       "XDG_CONFIG_HOME": self.directory.name}
         self.errors = open(f"{self.directory.name}/stderr", "w+")
         self.process = spawn([*under, *(a.format(**fill) for a in spec.argv)], SERVER_CPU,
                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                             stderr=self.errors, env=environment)
+                             stderr=self.errors, env=at_home_in(self.directory.name))
 
     def __enter__(self):
         try:
