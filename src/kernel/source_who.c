@@ -111,11 +111,15 @@ void source_who(uint32_t pid, struct bytes *program, struct bytes *user)
 	*program = *user = (struct bytes){NULL, 0};
 	if (pid == 0)
 		return;
-	if (!p->known || p->pid != pid || now - p->read_ns > REFRESH_NS) {
-		if (!read_process(p, pid) && p->pid != pid)
-			return;
+	if (p->pid != pid || now - p->read_ns > REFRESH_NS) {
+		if (!read_process(p, pid) && p->pid != pid) {
+			p->pid = pid; /* that it was gone already is worth knowing, too */
+			p->known = false;
+		}
 		p->read_ns = now;
 	}
+	if (!p->known)
+		return;
 	*program = bytes_of_string(p->program);
 	*user = bytes_of_string(user_name(p->uid));
 }
