@@ -14,9 +14,9 @@ from support import ROOT, free_port
 COMMANDS = [line.split("(")[1].split(",")[0]
             for line in (ROOT / "src/command/command.def").read_text().splitlines()
             if line.startswith("COMMAND(")]
-ENGLISH = re.compile(r"\b(the|and|with|without|which|when|what|that|this|from|for|are|is|it|its|"
-                     r"only|each|of|to|by|or|in(?!-)|has|be|as|every|whole|words?|HOST|NAME|FILE|"
-                     r"DUR|SIZE|TEXT|ADDR|ADDRESS|COMMAND|PATH)\b")
+ENGLISH = re.compile(r"(?<!--)\b(the|and|with|without|which|when|what|that|this|from|for|are|is|it|"
+                     r"its|only|each|of|to|by|or|in(?!-)|has|be|as|every|whole|words?|HOST|NAME|"
+                     r"FILE|DUR|SIZE|TEXT|ADDR|ADDRESS|COMMAND|PATH)\b")
 OPTION_COLUMN = 26
 
 
