@@ -263,6 +263,21 @@ def test_older_events_come_when_one_scrolls_down(page, mocked):
                "the older ones in sight")
 
 
+def test_no_older_events_are_asked_for_before_the_first_ones_came(page, mocked):
+    site = mocked()
+    site.mock.lively = False
+    for number in range(3):
+        site.say(f"event number {number}")
+    site.mock.log_goes.clear()
+    page.open(site.url, wait=False)
+    page.wait("document.querySelector('#link-text').textContent.includes('live')", "the link")
+    page.module("link", "m.ask_older(); return true;")
+    site.mock.log_goes.set()
+    page.wait("document.querySelector('#log').textContent.includes('number 2')", "events")
+    asked = [path for path in site.mock.asked if path.startswith("/api/log")]
+    assert asked and not [path for path in asked if "before" in path]
+
+
 def test_what_matches_is_looked_for_beneath_a_flood_of_details(page, prise, serve):
     """With -v the newest thousand events may all be connections that open and close."""
     daemon = serve("http", "inbox", "daytime", options=["-v"])

@@ -58,6 +58,8 @@ class Mock:
         self.port, self.token, self.lively = port, token, lively
         self.wrong = 0        # tokens tried
         self.silent = False  # connections stand, and nothing comes
+        self.log_goes = threading.Event()  # while it is not set no log is answered
+        self.log_goes.set()
         self.lock = threading.RLock()
         self.random = random.Random(3)
         self.services = {name: service_row(name) for name in services or SERVICES}
@@ -275,6 +277,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name not in answers:
                 self.answer(404)
                 return
+            if name == "log":
+                mock.log_goes.wait(20)
             with mock.lock:
                 body = json.dumps(answers[name](), ensure_ascii=False).encode()
             self.answer(200, body)

@@ -142,7 +142,7 @@ async function fill_log(signal) {
 /** Older events than those held, when the list is scrolled to its end. */
 export async function ask_older() {
 	const { log } = model;
-	if (log.complete || log.asking || log.oldest <= 1 || model.link.state !== 'live')
+	if (log.complete || log.asking || filling || log.oldest <= 1 || model.link.state !== 'live')
 		return;
 	log.asking = true;
 	try {
