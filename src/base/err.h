@@ -23,7 +23,7 @@ const char *err_text(int err);
 /* A short stable name such as "refused", for JSON; never NULL. */
 const char *err_name(int err);
 
-/* The exit code of SPEC 1 for `err`; 0 for ERR_NONE. */
+/* The exit code for `err`; 0 for ERR_NONE. */
 int err_exit(int err);
 
 /* The ERR_ that says what a system call meant by `errnum`; ERR_SYSTEM when none says more. */

@@ -1,4 +1,4 @@
-/* One event is one JSON object (SPEC 16): time, type, host, service, then its own fields. The same
+/* One event is one JSON object: time, type, host, service, then its own fields. The same
  * object goes to the log, the stream and `--json`. docs/events.md is the schema; a test holds code
  * and page together.
  *

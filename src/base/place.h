@@ -1,5 +1,5 @@
-/* Where prise keeps what it must remember: where XDG says, and as root in the system's own places
- * (SPEC 1). */
+/* Where prise keeps what it must remember: where XDG says, and as root in the system's own
+ * places. */
 #ifndef BASE_PLACE_H
 #define BASE_PLACE_H
 

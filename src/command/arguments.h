@@ -1,4 +1,4 @@
-/* The command line, parsed by tables: the common options of SPEC 1 and the command's own.
+/* The command line, parsed by tables: the common options and the command's own.
  *
  * `--x=V`, `--x V`, `-xV`, `-x V`, bundles of letters (`-uv`), `--` ends the options; options and
  * arguments may be mixed. A command's own row comes before a common one of the same name or letter.

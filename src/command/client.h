@@ -1,5 +1,5 @@
 /* What the client commands share: from the words on the command line to a machine that talks to a
- * peer, and to the exit code with its sentence (SPEC 1).
+ * peer, and to the exit code with its sentence.
  *
  *   client_open (words, loop) ──► client_talk (TCP) or client_ask (UDP) ──► client_close
  *

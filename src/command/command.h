@@ -1,7 +1,7 @@
 /* What every command is: a row in command.def, a file in command/, a `struct command`.
  *
  * main.c finds the row, fills the option struct from the table, and calls `run`, whose result is
- * the exit code of SPEC 1. Only commands may end the process (die). */
+ * the exit code. Only commands may end the process (die). */
 #ifndef COMMAND_COMMAND_H
 #define COMMAND_COMMAND_H
 
@@ -16,7 +16,7 @@
 
 enum command_group { COMMAND_SPEAK, COMMAND_LOOK, COMMAND_SPREAD, COMMAND_SERVE, COMMAND_OWN };
 
-/* The options that mean the same everywhere (SPEC 1). */
+/* The options that mean the same everywhere. */
 struct command_common {
 	bool v4, v6;
 	bool udp;

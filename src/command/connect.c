@@ -1,5 +1,4 @@
-/* prise connect: talk to a port; standard input to the peer, the peer to standard output (SPEC 3).
- */
+/* prise connect: talk to a port; standard input to the peer, the peer to standard output. */
 #include "command/client.h"
 #include "command/ports.h"
 #include "command/say.h"

@@ -1,4 +1,4 @@
-/* prise get: HTTP and HTTPS from the command line (SPEC 5). */
+/* prise get: HTTP and HTTPS from the command line. */
 #include "command/get_parts.h"
 
 #include "base/number.h"

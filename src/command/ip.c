@@ -1,4 +1,4 @@
-/* prise ip: this machine's address as others see it (SPEC 5).
+/* prise ip: this machine's address as others see it.
  *
  * Every service is asked at once; the first address that K of them agree on is the answer, and the
  * others are not waited for. */

@@ -1,4 +1,4 @@
-/* prise key: this machine's key, and the dashboard's token (SPEC 13). */
+/* prise key: this machine's key, and the dashboard's token. */
 #include "command/command.h"
 #include "command/say.h"
 #include "net/keyring.h"

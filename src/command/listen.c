@@ -1,4 +1,4 @@
-/* prise listen: take a connection, or many (SPEC 3). Here: the options, the sockets, and the plain
+/* prise listen: take a connection, or many. Here: the options, the sockets, and the plain
  * case of one client, after whom nobody listens any more. */
 #include "command/listen.h"
 

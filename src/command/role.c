@@ -1,4 +1,4 @@
-/* prise role: be principal or secondaire, and run a command only while principal (SPEC 7).
+/* prise role: be principal or secondaire, and run a command only while principal.
  *
  *   server ◄──► role_client_machine ──tells──► role_hear ──► the program, through its supervisor
  *

@@ -1,4 +1,4 @@
-/* What commands say: stdout is data, stderr is talk (SPEC 1).
+/* What commands say: stdout is data, stderr is talk.
  *
  * Errors have one home, this one: the text and the advice follow from what was attempted and from
  * the ERR_, so a refusal never reads like an unknown name or a timeout. */

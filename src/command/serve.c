@@ -1,5 +1,4 @@
-/* prise serve: the daemon's face. What it is told, the table on start, the log, the errors (SPEC
- * 2). */
+/* prise serve: the daemon's face. What it is told, the table on start, the log, the errors. */
 #include "command/command.h"
 #include "command/say.h"
 #include "command/serve_log.h"

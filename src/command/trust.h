@@ -1,5 +1,5 @@
 /* Whom a client believes that it talks to, under TLS: anybody's server by the system's trust store,
- * one of ours by known_hosts on first sight, or a pinned key (SPEC 13).
+ * one of ours by known_hosts on first sight, or a pinned key.
  *
  *   trust_open ──► context (a pump's, a tls_create's) ──► handshake ──► trust_keep ──► trust_close
  *                                                              └─ failed: trust_say */

@@ -1,4 +1,4 @@
-/* The control socket (SPEC 2, docs/protocols/control.md): a listener on a unix socket in the thread
+/* The control socket (docs/protocols/control.md): a listener on a unix socket in the thread
  * of events. Commands publish there, readers follow. */
 #ifndef DAEMON_CONTROL_H
 #define DAEMON_CONTROL_H

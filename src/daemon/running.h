@@ -70,7 +70,7 @@ int running_open(struct running **running, const struct running_plan *plan,
 /* Makes pumps and listeners on every worker. 0, ERR_MEMORY, ERR_SYSTEM, or its keeper's error. */
 int running_start(struct running *running);
 
-/* The UDP ports of the whole daemon, whose datagrams get no answer (SPEC 2's manners). */
+/* The UDP ports of the whole daemon, whose datagrams get no answer (proto/manners.h). */
 struct running_ports {
 	unsigned count;
 	uint16_t port[MANNERS_OWN_PORTS_MOST];

@@ -1,5 +1,5 @@
 /* Datagrams: one bound UDP socket whose machine answers datagram by datagram, in batches, with the
- * manners of SPEC 2 (proto/manners.h). Answers leave from the address that was asked. */
+ * manners of proto/manners.h. Answers leave from the address that was asked. */
 #ifndef NET_DATAGRAM_H
 #define NET_DATAGRAM_H
 

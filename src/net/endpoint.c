@@ -1,7 +1,7 @@
 /* Addresses as people write them. Nothing here asks a resolver: a host stays a name.
  *
  * Limits: a host of ENDPOINT_HOST_BYTES - 1 bytes, a path of what sun_path holds (107). Sources:
- * SPEC 1, ip(7), ipv6(7), unix(7), RFC 6335 section 5.1 (a service name has a letter). */
+ * ip(7), ipv6(7), unix(7), RFC 6335 section 5.1 (a service name has a letter). */
 #include "net/endpoint.h"
 
 #include "base/number.h"

@@ -1,4 +1,4 @@
-/* Addresses as people write them on a command line or in a configuration (SPEC 1), and as sockets
+/* Addresses as people write them on a command line or in a configuration, and as sockets
  * want them.
  *
  *   of a peer       HOST:PORT  [V6]:PORT  :PORT (localhost)  HOST:daytime  unix:/path  HOST  V6

@@ -1,5 +1,5 @@
-/* Keys on disk: this machine's own, those it knows, those it lets in, and the dashboard's token
- * (SPEC 13), in the configuration directory (base/place.h):
+/* Keys on disk: this machine's own, those it knows, those it lets in, and the dashboard's
+ * token, in the configuration directory (base/place.h):
  *
  *   key.pem           0600, this machine's private key and its certificate
  *   known_hosts       the keys of servers, as first seen

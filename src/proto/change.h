@@ -1,4 +1,4 @@
-/* A change of a watched tree (SPEC 6): as a value, as the record of the feed (docs/protocols/
+/* A change of a watched tree: as a value, as the record of the feed (docs/protocols/
  * feed.md), and as an event (docs/events.md, `watch.*`).
  *
  * Replayed in order, the changes of one client give its trees:
@@ -81,9 +81,9 @@ size_t change_put(uint8_t *record, const struct change *c);
  * ERR_PROTOCOL: it is none, or is cut. `why` (may be NULL) is set to what is wrong, static. */
 int change_take(struct bytes in, struct change *c, const char **why);
 
-/* The change as an event, one line of JSON with its LF: SPEC 16's time, type, host, service, then
- * client, seq and the fields above, only those that say something. `host` and `client` may be NULL:
- * the service is `collect`, or `watch` without a client. `seq` 0 is left out. */
+/* The change as an event, one line of JSON with its LF: docs/events.md's time, type, host, service,
+ * then client, seq and the fields above, only those that say something. `host` and `client` may be
+ * NULL: the service is `collect`, or `watch` without a client. `seq` 0 is left out. */
 void change_put_json(struct text *t, const struct change *c, const char *host, const char *client,
 		     uint64_t seq);
 

@@ -1,4 +1,4 @@
-/* A change for those who read: as an event, one line of JSON (SPEC 16, docs/events.md), and as a
+/* A change for those who read: as an event, one line of JSON (docs/events.md), and as a
  * line for people. Numbers and digests are put by hand: a store is shown by the million. */
 #include "proto/change.h"
 #include "base/event.h"

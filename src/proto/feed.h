@@ -1,5 +1,5 @@
 /* The feed: changes of trees from a watching client to a collecting server, numbered, acknowledged
- * once they are committed, resumed where the server says (SPEC 6, docs/protocols/feed.md).
+ * once they are committed, resumed where the server says (docs/protocols/feed.md).
  *
  *   client                                server
  *     magic, HELLO ───────────────────────►

@@ -1,5 +1,5 @@
-/* The courses' unframed clients: `VERB:name`, with LF behind it, or the next record, or nothing
- * (SPEC 6). No framing says where such a record ends, so time does:
+/* The courses' unframed clients: `VERB:name`, with LF behind it, or the next record, or nothing. No
+ * framing says where such a record ends, so time does:
  *
  *   bytes ──► burst ──► LF in it?   records end at LF
  *                       none:       records end where the next VERB: begins

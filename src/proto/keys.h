@@ -1,4 +1,4 @@
-/* Keys as people know them: fingerprints, and what the files that list them say (SPEC 13). Pure:
+/* Keys as people know them: fingerprints, and what the files that list them say. Pure:
  * whoever reads the files hands their text over.
  *
  *   known_hosts       HOST:PORT FINGERPRINT

@@ -1,4 +1,4 @@
-/* UDP manners (SPEC 2): which datagrams get no answer, so that no service of ours can be made to
+/* UDP manners: which datagrams get no answer, so that no service of ours can be made to
  * talk to itself, to another small service, or to a victim whose address was forged. Pure. */
 #ifndef PROTO_MANNERS_H
 #define PROTO_MANNERS_H

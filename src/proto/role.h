@@ -1,4 +1,4 @@
-/* Role (SPEC 7): what its hub (role_hub.h), its server machine (role_server.c) and its client
+/* Role: what its hub (role_hub.h), its server machine (role_server.c) and its client
  * machine (role_client.c) share. docs/protocols/role.md has the bytes and the proof of the lease
  * rule. */
 #ifndef PROTO_ROLE_H

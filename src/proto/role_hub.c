@@ -1,4 +1,4 @@
-/* The hub of role: see role_hub.h. Its source is SPEC 7 and the proof in docs/protocols/role.md.
+/* The hub of role: see role_hub.h. Its source is the proof in docs/protocols/role.md.
  *
  * The place of the principal (enum role_seat):
  *

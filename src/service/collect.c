@@ -1,4 +1,4 @@
-/* The keeper of collect (SPEC 6, docs/protocols/feed.md): who feeds, what waits, and the job that
+/* The keeper of collect (docs/protocols/feed.md): who feeds, what waits, and the job that
  * commits it.
  *
  *   machines ──told──► queue ──► work thread: unpack, check, journal ──► committed

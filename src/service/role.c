@@ -1,4 +1,4 @@
-/* The keeper of role: the hub, its clock and its record on disk (SPEC 7, docs/protocols/role.md).
+/* The keeper of role: the hub, its clock and its record on disk (docs/protocols/role.md).
  *
  *   machines ──told──► hub ──PERSIST──► work thread: write, fsync, rename, fsync ──PERSISTED──► hub
  *

@@ -30,7 +30,7 @@ extern const unsigned service_row_count;
 
 const struct service_row *service_find(const char *name);
 
-/* What every service can be told (SPEC 2), over struct service_settings. */
+/* What every service can be told, over struct service_settings. */
 extern const struct option service_options[];
 
 struct service_settings {

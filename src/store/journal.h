@@ -1,4 +1,4 @@
-/* The store of collected changes (SPEC 6): SQLite, WAL, one row a change, in the order in which
+/* The store of collected changes: SQLite, WAL, one row a change, in the order in which
  * they were committed. Each (client, seq) is there once: a client's newest number is in the same
  * transaction as its rows, and what is not above it is skipped.
  *

@@ -1,4 +1,4 @@
-"""prise in French (SPEC 1, Language): in a locale made here with localedef(1), and where there is
+"""prise in French: in a locale made here with localedef(1), and where there is
 no such locale. What is said is French to the last line, columns stand straight by characters, and
 what a program reads (--json) stays as it is."""
 

@@ -1,4 +1,4 @@
-"""The limits that hold for every service (SPEC 2): connections in all, per source, per second,
+"""The limits that hold for every service: connections in all, per source, per second,
 time, bytes, and the kernel's queue."""
 
 import concurrent.futures

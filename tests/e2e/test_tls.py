@@ -1,4 +1,4 @@
-"""TLS and keys (SPEC 13): services and clients against each other, against Python's ssl and against
+"""TLS and keys: services and clients against each other, against Python's ssl and against
 openssl; records cut anywhere, ends that are not said, keys that are not let in."""
 
 import re

@@ -1,4 +1,4 @@
-"""The command line (SPEC 1): help, options, what is said when somebody errs, in two languages."""
+"""The command line: help, options, what is said when somebody errs, in two languages."""
 
 import json
 import os

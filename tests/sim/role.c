@@ -1,4 +1,4 @@
-/* Role over the simulated wire (SPEC 7): a server with its hub and its record on disk, clients that
+/* Role over the simulated wire: a server with its hub and its record on disk, clients that
  * are structured or plain, and random misfortune: partitions of one direction or both, stopped and
  * suspended hosts, power cuts, kill -9, resets, a disk that fails, leases that change over a
  * restart, clocks that drift (by up to 0.1 %, at times by 0.49 %). Checked at every step, each from

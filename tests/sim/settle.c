@@ -1,4 +1,4 @@
-/* The settler's truth test (SPEC 6): a filesystem in memory (tests/model_tree.h) in which somebody
+/* The settler's truth test: a filesystem in memory (tests/model_tree.h) in which somebody
  * works at random, also while the settler looks; a kernel that tells of it as fanotify or inotify
  * do, late, merged, halved, with a queue that overflows; a settler that is stopped and begun anew,
  * with its index or without, and whose disk and spool fail. Checked:

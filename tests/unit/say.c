@@ -1,5 +1,5 @@
 /* Every error's sentence: never two causes in the same words, always an advice, always the exit
- * code of SPEC 1. */
+ * code. */
 #include "command/say.h"
 
 #include <setjmp.h>
