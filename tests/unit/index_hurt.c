@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sqlite3.h>
+
 #include "store/index.h"
 #include "store/pack.h"
 #include "storing.h"
@@ -264,6 +266,34 @@ static void test_flipped(void **state)
 	assert_true(found > FLIPS / 4);
 }
 
+/* One bit of a row's header makes a blob a text of the same bytes: no sum changes, the order does.
+ */
+static void test_key_of_another_type(void **state)
+{
+	static const char *const rows[] = {
+		"UPDATE link SET link = CAST(link AS TEXT)"
+		" WHERE link = (SELECT max(link) FROM link)",
+		"UPDATE entry SET place = CAST(place AS TEXT)"
+		" WHERE place = (SELECT max(place) FROM entry)",
+	};
+	uint8_t instance[INDEX_INSTANCE_BYTES];
+	const char *path = storing_path("type");
+	bool damaged;
+
+	for (size_t i = 0; i < 2; i++) {
+		sqlite3 *sqlite;
+
+		make(path, 3000);
+		read_instance(path, instance);
+		assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
+		assert_int_equal(sqlite3_exec(sqlite, rows[i], NULL, NULL, NULL), SQLITE_OK);
+		assert_int_equal(sqlite3_changes(sqlite), 1);
+		sqlite3_close(sqlite);
+		open_hurt(path, instance, &damaged);
+		assert_true(damaged);
+	}
+}
+
 /* A bit that flips under our hands: an error, not another record. */
 static void test_flipped_spool(void **state)
 {
@@ -398,9 +428,10 @@ static void test_full_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_killed),  cmocka_unit_test(test_cut),
-		cmocka_unit_test(test_flipped), cmocka_unit_test(test_flipped_spool),
-		cmocka_unit_test(test_cut_log), cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_killed),        cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_flipped),       cmocka_unit_test(test_key_of_another_type),
+		cmocka_unit_test(test_flipped_spool), cmocka_unit_test(test_cut_log),
+		cmocka_unit_test(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
