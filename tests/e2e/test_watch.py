@@ -33,15 +33,21 @@ class Local:
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     def begin(self, tree):
-        """What stands there at the start is no change: until one is seen, it is still looking."""
+        """What stands there at the start is no change: until one is seen, it is still looking. The
+        sign stays and grows, since who polls does not see what comes and goes."""
         sign = tree / ".sign"
 
-        def seen():
-            sign.write_bytes(b"")
-            sign.unlink()
+        def told(*kinds):
             return self.process.poll() is not None or any(
-                e["path"] == str(sign) for e in self.changes())
+                e["path"] == str(sign) and e["type"] in kinds for e in self.changes())
+
+        def seen():
+            with open(sign, "ab") as f:
+                f.write(b".")
+            return told("watch.create", "watch.modify")
         wait_until(seen, "the first change to be told")
+        sign.unlink()
+        wait_until(lambda: told("watch.delete"), "the end of the sign")
 
     def wait_for(self, what, path, **fields):
         def found():
