@@ -230,7 +230,10 @@ static void client_out_of_time(struct wheel_timer *timer, void *context)
 	struct client *c = (struct client *)((char *)timer - offsetof(struct client, timer));
 	bool over = c->connected && c->pump && pump_lingers(c->pump, c->id);
 
-	client_stop(c, over ? 0 : ERR_TIMEOUT);
+	if (c->dial)
+		dial_expire(c->dial); /* it knows who was silent */
+	else
+		client_stop(c, over ? 0 : ERR_TIMEOUT);
 }
 
 void client_await(struct client *c, uint64_t ms)

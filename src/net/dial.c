@@ -393,6 +393,12 @@ static void on_timer(struct wheel_timer *timer, void *context)
 	step(d);
 }
 
+void dial_expire(struct dial *d)
+{
+	d->deadline_ns = now_ns(d);
+	on_timer(&d->timer, NULL);
+}
+
 static bool suits_source(const struct address *source, const struct address *to)
 {
 	return source->family == ADDRESS_NONE || source->family == to->family ||

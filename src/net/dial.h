@@ -46,6 +46,9 @@ int dial_start(struct loop *loop, struct work *work, const struct dial_plan *pla
 	       void (*done)(void *owner, const struct dial_result *result), void *owner,
 	       struct dial **dial);
 
+/* Its time is up now: `done` is called, within this call, with what it was waiting for. */
+void dial_expire(struct dial *dial);
+
 /* No callback after this. Only before `done` was called. */
 void dial_cancel(struct dial *dial);
 
