@@ -37,7 +37,7 @@ test:
 	@meson configure build/release -Dtests=enabled
 	@ninja -C build/release
 	@ninja -C build/asan
-	@ninja -C build/tsan
+	@ninja -C build/tsan prise threads
 	@$(PYTHON) tools/test
 
 check:

@@ -243,3 +243,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("root") and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason="needs root"))
+        site = getattr(item, "callspec", None) and item.callspec.params.get("site")
+        if "mocked" in item.fixturenames or site == "mock":
+            item.add_marker("mock")
