@@ -4,8 +4,8 @@ prefix = /usr/local
 DESTDIR =
 FUZZ_SECONDS = 10
 
-# Sanitizers end a program at its first fault.
-SANITIZED = -Dtests=enabled -Db_lundef=false -Dbuildtype=debugoptimized
+# Sanitizers end a program at its first fault. -O1 and lines alone: half the time to compile.
+SANITIZED = -Dtests=enabled -Db_lundef=false -Dbuildtype=debug -Doptimization=1 -Dc_args=-g1
 
 all: build/release/build.ninja
 	@ninja -C build/release

@@ -9,7 +9,7 @@
  *   - two connections that live never hold one id;
  *   - once nothing goes wrong any more, everything arrives, and every client knows.
  *
- * SEED=N in the environment runs that world alone. */
+ * SEED=N in the environment runs that world alone; SEEDS=N so many. */
 #include "proto/feed.h"
 #include "wire.h"
 
@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 1500, CLIENTS_MOST = 3, LINKS_MOST = 256, ID_BYTES = 96, COUNT_MOST = 50 };
+enum { WORLDS = 500, CLIENTS_MOST = 3, LINKS_MOST = 256, ID_BYTES = 96, COUNT_MOST = 50 };
 
 #define TROUBLE_NS     (120 * MOMENT_S)
 #define LONG_ENOUGH_NS (1500 * MOMENT_S)
@@ -556,9 +556,10 @@ static void run_world(uint64_t seed)
 
 static void test_worlds(void **state)
 {
-	const char *only = getenv("SEED");
+	const char *only = getenv("SEED"), *many = getenv("SEEDS");
+	uint64_t seeds = many ? strtoull(many, NULL, 10) : WORLDS;
 
-	for (uint64_t seed = 1; !only && seed <= SEEDS; seed++)
+	for (uint64_t seed = 1; !only && seed <= seeds; seed++)
 		run_world(seed);
 	if (only)
 		run_world(strtoull(only, NULL, 10));
