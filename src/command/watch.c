@@ -170,22 +170,25 @@ static uint64_t fingerprint(uint64_t hash, const char *s)
 	return hash;
 }
 
-/* One database a set of trees and a server, where the state is; a local one is for this process. */
+/* One database a set of trees and a server, where the state is; a local one has no name. */
 static int find_state(struct watch *w)
 {
 	struct text path = TEXT_OVER(w->state);
-	uint64_t hash = fingerprint(0xcbf29ce484222325u, w->given->local ? "" : w->client.where);
-	int err = place_state(&path);
+	uint64_t hash = fingerprint(0xcbf29ce484222325u, w->client.where);
+	int err;
+
+	if (w->given->local) {
+		text_put_string(&path, _("temporary file"));
+		return 0;
+	}
+	err = place_state(&path);
 
 	for (unsigned i = 0; i < w->roots; i++)
 		hash = fingerprint(hash, w->root[i]);
 	text_put_string(&path, "/watch");
 	if (err == 0 && !path.cut)
 		err = place_make(w->state);
-	if (w->given->local)
-		text_printf(&path, "/local-%ld.db", (long)getpid());
-	else
-		text_printf(&path, "/%016" PRIx64 ".db", hash);
+	text_printf(&path, "/%016" PRIx64 ".db", hash);
 	if (err == 0 && path.cut)
 		err = ERR_TOO_LONG;
 	return err != 0 ? say_error(SAY_FILE, w->state, err) : 0;
@@ -218,7 +221,7 @@ static int start_engine(struct watch *w)
 {
 	struct watch_engine_plan plan = {.root = w->root,
 					 .roots = w->roots,
-					 .state = w->state,
+					 .state = w->given->local ? NULL : w->state,
 					 .passing = w->given->local,
 					 .hash = w->given->hash,
 					 .way = (enum source_way)w->given->source,

@@ -20,9 +20,8 @@ struct watch_engine;
 struct watch_engine_plan {
 	const char *const *root; /* absolute, without links in them; none beneath another */
 	unsigned roots;
-	const char *state; /* the database */
-	bool passing;      /* nobody sends: what stands at the start is no change, and the database
-			    * is a temporary one */
+	const char *state; /* the database; NULL: a temporary one */
+	bool passing;      /* nobody sends: what stands at the start is no change */
 	bool hash;
 	enum source_way way;
 	uint64_t poll_ms, settle_ms;

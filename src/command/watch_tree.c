@@ -94,9 +94,12 @@ void watch_tree_committed(struct watch_tree *tree)
 /* What we write ourselves would never come to rest. */
 static bool tree_is_ours(const struct watch_tree *tree, struct bytes path)
 {
-	const char *state = tree->engine->plan.state, *slash = strrchr(state, '/');
-	struct bytes ours = bytes_of(state, (size_t)(slash - state));
+	const char *state = tree->engine->plan.state;
+	struct bytes ours;
 
+	if (state == NULL)
+		return false;
+	ours = bytes_of(state, (size_t)(strrchr(state, '/') - state));
 	return ours.len == tree->root.len + 1 + path.len &&
 	       bytes_equal(bytes_first(ours, tree->root.len), tree->root) &&
 	       bytes_equal(bytes_after(ours, tree->root.len + 1), path);

@@ -126,12 +126,14 @@ static int make_file(struct database *database, const char *path)
 static int open_handle(struct database *database, const struct database_plan *plan)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-	int err = plan->read_only ? 0 : make_file(database, plan->path);
+	const char *path = plan->path != NULL ? plan->path : ""; /* temporary, to SQLite too */
+	int err = plan->read_only || plan->path == NULL ? 0 : make_file(database, path);
 
 	if (err != 0)
 		return err;
 	flags |= plan->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-	err = database_err(database, sqlite3_open_v2(plan->path, &database->sqlite, flags, NULL));
+	flags |= plan->path == NULL ? SQLITE_OPEN_CREATE : 0;
+	err = database_err(database, sqlite3_open_v2(path, &database->sqlite, flags, NULL));
 	if (err != 0)
 		return err;
 	return database_err(database, sqlite3_busy_timeout(database->sqlite, (int)plan->busy_ms));
@@ -231,7 +233,7 @@ static int bring_up_to_date(struct database *database, const struct database_pla
 			       : database_say(database, ERR_SYNTAX, "it is of an earlier version");
 	if (plan->shrinks && version == 0) /* no table yet: else it would say nothing */
 		err = database_do(database, "PRAGMA auto_vacuum = INCREMENTAL");
-	if (err == 0)
+	if (err == 0 && plan->path != NULL)
 		err = turn_log_on(database);
 	for (; err == 0 && version < newest; version++)
 		err = take_step(database, plan, version);

@@ -13,7 +13,7 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 struct database_plan {
-	const char *path;
+	const char *path; /* NULL: a temporary one without a name, gone with its handle */
 	/* The schema as steps: step N leads from version N to N + 1 (PRAGMA user_version), in one
 	 * transaction. NULL ends them. A file of a later version than we know is ERR_SYNTAX, and so
 	 * is one of an earlier version that is only to be read. */
@@ -31,7 +31,8 @@ struct database {
 	char why[256]; /* SQLite's words on it */
 };
 
-/* WAL, synchronous=FULL. 0, or ERR_ (database_err). Of a damaged file ERR_PROTOCOL; of one whose
+/* WAL, synchronous=FULL; a temporary one has neither, and is written to a file only as far as it
+ * outgrows its cache. 0, or ERR_ (database_err). Of a damaged file ERR_PROTOCOL; of one whose
  * other half was cut ERR_PROTOCOL too. After an error `database` is closed, err and why stand. */
 int database_open(struct database *database, const struct database_plan *plan);
 void database_close(struct database *database);

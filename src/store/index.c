@@ -296,7 +296,7 @@ static void close_database(struct index *index)
 	database_close(&index->database);
 }
 
-/* Opens the database of that path, or makes it. */
+/* Opens the database of that path, or makes it. NULL: a temporary one. */
 static int open_database(struct index *index, const char *path)
 {
 	struct database_plan plan = {.path = path,
@@ -355,9 +355,9 @@ static int open_or_make(struct index *index, const char *path, struct index_foun
 {
 	int err;
 
-	found->anew = access(path, F_OK) != 0 && errno == ENOENT;
+	found->anew = path == NULL || (access(path, F_OK) != 0 && errno == ENOENT);
 	if (found->anew)
-		return make_database(index, path);
+		return path == NULL ? open_database(index, NULL) : make_database(index, path);
 	err = open_sound(index, path);
 	if (err != ERR_PROTOCOL)
 		return err;
@@ -376,7 +376,8 @@ int index_open(struct index **index, const char *path, struct index_found *found
 	why[0] = '\0';
 	if (i == NULL)
 		return ERR_MEMORY;
-	err = database_lock(path, &i->lock_fd);
+	i->lock_fd = -1;
+	err = path != NULL ? database_lock(path, &i->lock_fd) : 0;
 	if (err == 0)
 		err = packer_create(&i->packer);
 	if (err == 0)

@@ -24,7 +24,8 @@ struct index_found {
 	bool behind;  /* (index_resume) */
 };
 
-/* Opens or makes the database at `path`, ours alone: a lock beside it says whose. 0, or ERR_IN_USE
+/* Opens or makes the database at `path`, ours alone: a lock beside it says whose. `path` NULL: a
+ * temporary one, which nobody else can find, and which is gone with its process. 0, or ERR_IN_USE
  * (another prise watches with it), ERR_DISK, ERR_PERMISSION, ... with SQLite's words in `why`, 256
  * bytes. */
 int index_open(struct index **index, const char *path, struct index_found *found, char *why);

@@ -4,6 +4,7 @@ after kills, cuts and random changes the store is the disk."""
 import hashlib
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -161,6 +162,18 @@ def test_lines_for_people(prise, tree):
     assert re.search(rf'\d\d:\d\d:\d\d +create +"{tree}/a b"', said.decode())
     process.send_signal(signal.SIGINT)
     assert process.wait(SECONDS) == 130
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_it(prise, tree, end):
+    """Without a server the state has no name: nobody finds it later, however it ended."""
+    kept = pathlib.Path(prise.environment["XDG_STATE_HOME"])
+    prise.environment["TMPDIR"] = str(prise.directory / "temporary")
+    (prise.directory / "temporary").mkdir()
+    local = Local(prise, tree)
+    local.process.send_signal(end)
+    local.process.wait(SECONDS)
+    assert not list(kept.rglob("*")) and not list((prise.directory / "temporary").iterdir())
 
 
 def test_the_tree_itself_goes_and_returns(local, tree):

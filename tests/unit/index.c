@@ -494,6 +494,40 @@ static void test_too_much(void **state)
 	index_close(ix);
 }
 
+/* More than its cache holds, kept in what nobody else can find; two at a time. */
+static void test_temporary(void **state)
+{
+	enum { ENTRIES = 60000 };
+	struct index *second;
+	struct settle_node node;
+	char name[16];
+	bool known;
+
+	assert_int_equal(index_open(&ix, NULL, &found, why), 0);
+	assert_true(found.anew && !found.damaged);
+	of.index = ix;
+	assert_int_equal(index_open(&second, NULL, &found, why), 0);
+	assert_int_equal(index_tree(ix, BYTES_LITERAL("/t"), &of.tree, &known), 0);
+	for (unsigned i = 1; i <= ENTRIES; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		put(1, name, i);
+		if (i % 10000 == 0)
+			commit();
+	}
+	assert_int_equal(on->remove(&of, 1, BYTES_LITERAL("7")), 0);
+	put(1, "another", 7);
+	assert_int_equal(index_rollback(ix), 0);
+	for (unsigned i = 1; i <= ENTRIES; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		assert_int_equal(find(1, name, &node), 1);
+		assert_int_equal(node.inode, i);
+	}
+	assert_int_equal(on->count(&of, 1), ENTRIES);
+	assert_int_equal(index_state(second).entries, 0);
+	index_close(second);
+	index_close(ix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -502,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_instance),    cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_acknowledge), cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_size),        cmocka_unit_test(test_too_much),
+		cmocka_unit_test(test_temporary),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
