@@ -190,6 +190,8 @@ static struct {
 	const char *command;
 	bool quiet, json;
 	int stdout_errno; /* what first went wrong with it */
+	void (*clear)(void *owner);
+	void *clear_owner;
 	char host[256];
 } speaker;
 
@@ -244,6 +246,8 @@ static void put_line(const char *colour, const char *text)
 	const char *command = speaker.command == NULL ? "" : speaker.command;
 
 	text_put_visible(&line, bytes_of_string(text), true);
+	if (speaker.clear != NULL)
+		speaker.clear(speaker.clear_owner);
 	fflush(stdout);
 	fprintf(stderr, "%s%sprise%s%s:%s %s\n", coloured ? "\033[" : "", coloured ? colour : "",
 		space, command, coloured ? "\033[0m" : "", shown);
@@ -446,6 +450,12 @@ void say_warning(const char *format, ...)
 	text_vprintf(&text, format, arguments);
 	va_end(arguments);
 	put_line("1;33m", line);
+}
+
+void say_over(void (*clear)(void *owner), void *owner)
+{
+	speaker.clear = clear;
+	speaker.clear_owner = owner;
 }
 
 bool say_flush(void)

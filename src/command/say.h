@@ -49,6 +49,10 @@ int say_usage(const char *advice, const char *format, ...) __attribute__((format
 void say_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void say_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on `clear` is called before each line of talk, by whoever says it: for a line on the
+ * terminal that is written over itself. NULL: there is none any more. */
+void say_over(void (*clear)(void *owner), void *owner);
+
 /* An event as one line of JSON on stdout, with this machine's name as host. Any thread. */
 void say_event(const struct event *e);
 

@@ -72,8 +72,10 @@ static void show_line(struct watch *w, const struct watch_view *view, uint64_t n
 	w->shown = true;
 }
 
-static void clear_line(struct watch *w)
+static void clear_line(void *owner)
 {
+	struct watch *w = owner;
+
 	if (w->shown)
 		fputs("\r\033[K", stderr);
 	w->shown = false;
@@ -126,7 +128,6 @@ static void say_news(struct watch *w, const struct watch_view *view)
 			view->tree[i].unwatched_err != w->said_unwatched[i]);
 	if (!news)
 		return;
-	clear_line(w);
 	say_disk(w, view);
 	for (unsigned i = 0; i < w->roots; i++)
 		say_tree(w, i, &view->tree[i]);
@@ -157,10 +158,12 @@ void watch_show_begin(struct watch *w)
 	const struct moment *now = loop_now(w->loop);
 
 	w->terminal = isatty(STDERR_FILENO) == 1 && !w->call->common.quiet &&
-		      !w->call->common.verbose && !(w->given->local && isatty(STDOUT_FILENO));
+		      !w->call->common.verbose &&
+		      !((w->given->local || w->call->common.json) && isatty(STDOUT_FILENO));
 	w->tick_ns = now->boot_ns;
 	w->utc_offset_s = now->utc_offset_s;
 	w->tick.due = tick;
+	say_over(clear_line, w);
 	loop_arm(w->loop, &w->tick, now->boot_ns + WATCH_TICK_MS * MOMENT_MS);
 }
 
@@ -169,4 +172,5 @@ void watch_show_end(struct watch *w)
 	if (w->tick.due != NULL)
 		loop_disarm(w->loop, &w->tick);
 	clear_line(w);
+	say_over(NULL, NULL);
 }

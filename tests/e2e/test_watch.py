@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+import pexpect
 import pytest
 import truth
 from support import SECONDS, free_port, wait_until
@@ -185,6 +186,31 @@ def test_the_tree_itself_goes_and_returns(local, tree):
     tree.mkdir()
     (tree / "b").write_bytes(b"y")
     local.wait_for("create", tree / "b")
+
+
+def test_a_word_does_not_run_into_the_line_that_updates(prise, serve, tree):
+    """On a terminal: what is said stands on a line of its own, from its beginning."""
+    port = free_port()
+    child = pexpect.spawn(prise.path, ["watch", str(tree), "--to", f"127.0.0.1:{port}"],
+                          timeout=SECONDS, env=prise.environment, dimensions=(24, 200))
+    heard = b""
+
+    def hear(pattern):
+        nonlocal heard
+        child.expect(pattern)
+        heard += child.before + child.after
+    hear(rb"entries[^\n]*away")
+    daemon = serve(f"collect=127.0.0.1:{port}")
+    hear(rb"connected to [^\n]*\n[^\n]*has all")
+    daemon.stop()
+    hear(rb"trying again[^\n]*\n[^\n]*away")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    heard += child.before
+    lines = heard.replace(b"\r\n", b"\n").split(b"\n")
+    shown = [line.rpartition(b"\r")[2].replace(b"\x1b[K", b"") for line in lines]
+    said = [line for line in shown if b"prise watch" in line]
+    assert len(said) >= 5 and all(re.match(rb"(\x1b\[[\d;]*m)?prise watch", s) for s in said), said
 
 
 def test_usage(prise, tree):
