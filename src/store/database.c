@@ -18,7 +18,7 @@
 
 #include "base/text.h"
 
-enum { LOG_PAGES = 4000, LOG_BYTES = 32 << 20, SQL_BYTES = 512 };
+enum { LOG_PAGES = 4000, LOG_BYTES = 32 << 20, SQL_BYTES = 512, LOCK_LOOK_MS = 20 };
 
 /* What SQLite could not open, the system said why. */
 static int err_of_open(struct database *database)
@@ -261,9 +261,10 @@ void database_close(struct database *database)
 	database->sqlite = NULL;
 }
 
-int database_lock(const char *path, int *fd)
+int database_lock(const char *path, unsigned wait_ms, int *fd)
 {
 	char lock[PATH_MAX];
+	unsigned waited_ms = 0;
 	int err;
 
 	*fd = -1;
@@ -272,12 +273,16 @@ int database_lock(const char *path, int *fd)
 	*fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0)
 		return err_from_errno(errno);
-	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-		return 0;
-	err = errno == EWOULDBLOCK ? ERR_IN_USE : err_from_errno(errno);
-	close(*fd);
-	*fd = -1;
-	return err;
+	for (; flock(*fd, LOCK_EX | LOCK_NB) < 0; waited_ms += LOCK_LOOK_MS) {
+		err = errno == EWOULDBLOCK ? ERR_IN_USE : err_from_errno(errno);
+		if (err != ERR_IN_USE || waited_ms >= wait_ms) {
+			close(*fd);
+			*fd = -1;
+			return err;
+		}
+		usleep(LOCK_LOOK_MS * 1000);
+	}
+	return 0;
 }
 
 int database_set_aside(const char *path)

@@ -52,8 +52,9 @@ int database_number(struct database *database, const char *sql, int64_t *number)
 int database_say(struct database *database, int err, const char *why);
 
 /* Takes the lock PATH.lock for this process; closing `*fd` gives it back. 0, ERR_IN_USE (another
- * holds it), ERR_PERMISSION, ... with `*fd` -1. */
-int database_lock(const char *path, int *fd);
+ * holds it, also after so long: one that was just killed may not be gone yet), ERR_PERMISSION, ...
+ * with `*fd` -1. */
+int database_lock(const char *path, unsigned wait_ms, int *fd);
 
 /* Moves a file that cannot be used out of the way, with what SQLite keeps beside it: PATH.damaged,
  * replacing an earlier one. 0 or ERR_. */

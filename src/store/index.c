@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { INDEX_CACHE_KIB = 4096, INDEX_BUSY_MS = 5000 };
+enum { INDEX_CACHE_KIB = 4096, INDEX_BUSY_MS = 5000, INDEX_LOCK_MS = 1000 };
 
 const char *const index_steps[] = {
 	"CREATE TABLE entry(place BLOB PRIMARY KEY, node BLOB NOT NULL) WITHOUT ROWID;"
@@ -377,7 +377,7 @@ int index_open(struct index **index, const char *path, struct index_found *found
 	if (i == NULL)
 		return ERR_MEMORY;
 	i->lock_fd = -1;
-	err = path != NULL ? database_lock(path, &i->lock_fd) : 0;
+	err = path != NULL ? database_lock(path, INDEX_LOCK_MS, &i->lock_fd) : 0;
 	if (err == 0)
 		err = packer_create(&i->packer);
 	if (err == 0)

@@ -415,7 +415,7 @@ int journal_open(struct journal **journal, const char *path,
 	if (j == NULL)
 		return ERR_MEMORY;
 	j->settings = *settings;
-	err = database_lock(path, &j->lock_fd);
+	err = database_lock(path, 0, &j->lock_fd);
 	if (err == 0)
 		err = open_database(j, path);
 	if (err == 0) {

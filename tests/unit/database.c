@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/database.h"
@@ -203,13 +205,38 @@ static void test_lock(void **state)
 	const char *path = storing_path("lock");
 	int fd, other;
 
-	assert_int_equal(database_lock(path, &fd), 0);
-	assert_int_equal(database_lock(path, &other), ERR_IN_USE);
+	assert_int_equal(database_lock(path, 0, &fd), 0);
+	assert_int_equal(database_lock(path, 0, &other), ERR_IN_USE);
 	assert_int_equal(other, -1);
 	close(fd);
-	assert_int_equal(database_lock(path, &fd), 0);
+	assert_int_equal(database_lock(path, 0, &fd), 0);
 	close(fd);
-	assert_int_equal(database_lock("/nowhere/at/all", &fd), ERR_NO_FILE);
+	assert_int_equal(database_lock("/nowhere/at/all", 0, &fd), ERR_NO_FILE);
+}
+
+/* Its holder ends a while after it was asked for. */
+static void test_lock_that_is_given_back(void **state)
+{
+	const char *path = storing_path("given-back");
+	int fd, said[2];
+	pid_t holder;
+	char byte;
+
+	assert_int_equal(pipe(said), 0);
+	holder = fork();
+	if (holder == 0) {
+		if (database_lock(path, 0, &fd) != 0 || write(said[1], "", 1) != 1)
+			_exit(1);
+		poll(NULL, 0, 200);
+		_exit(0);
+	}
+	assert_int_equal(read(said[0], &byte, 1), 1);
+	assert_int_equal(database_lock(path, 40, &fd), ERR_IN_USE);
+	assert_int_equal(database_lock(path, 10000, &fd), 0);
+	close(fd);
+	close(said[0]);
+	close(said[1]);
+	assert_int_equal(waitpid(holder, NULL, 0), holder);
 }
 
 int main(void)
@@ -224,6 +251,7 @@ int main(void)
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_lock_that_is_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
