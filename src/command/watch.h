@@ -53,7 +53,8 @@ struct watch {
 	struct watch_read *reading;
 	bool retry_due;
 	struct wheel_timer retry;
-	int turned_away; /* the newest refusal, or 0 */
+	int turned_away; /* by this conversation's refusal, or 0 */
+	int said;        /* the newest trouble that was told: an ERR_, a refusal; 0: none since */
 
 	/* What is shown. */
 	struct wheel_timer tick;

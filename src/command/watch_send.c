@@ -108,7 +108,7 @@ static void send_refused(struct watch *w, const struct message *message)
 	struct text t = TEXT_OVER(reason);
 
 	text_put_visible(&t, message->body, false);
-	if (w->turned_away != (int)message->number[0])
+	if (w->said != (int)message->number[0])
 		say_warning(_("%s refuses: %s (%s)"), w->client.where,
 			    feed_refusal_name((unsigned)message->number[0]), reason);
 	w->turned_away = (int)message->number[0];
@@ -123,7 +123,7 @@ static void send_told(void *owner, const struct message *message)
 	switch ((enum feed_kind)message->kind) {
 	case FEED_READY:
 		w->server = WATCH_JOINING;
-		w->turned_away = 0;
+		w->said = 0;
 		watch_engine_resume(w->engine, message->number[0]);
 		break;
 	case FEED_ACKED:
@@ -172,26 +172,27 @@ int watch_send(struct watch *w)
 				   .owner = w};
 	uint64_t wait_ms = WATCH_RETRY_LEAST_MS;
 	bool ever = false;
-	int err, said = 0;
+	int err, trouble;
 
 	while (!w->over) {
+		w->turned_away = 0;
 		err = client_talk(&w->client, &talk);
+		trouble = w->turned_away != 0 ? w->turned_away : err != 0 ? err : ERR_LEFT;
 		if (w->server != WATCH_AWAY) {
 			wait_ms = WATCH_RETRY_LEAST_MS;
 			ever = true;
-			said = 0;
 		}
 		w->server = WATCH_AWAY;
 		w->wanted = 0;
 		if (w->over)
 			break;
-		if (err != said && w->turned_away == 0)
-			client_say(&w->client, err != 0 ? err : ERR_LEFT);
+		if (trouble != w->said && w->turned_away == 0)
+			client_say(&w->client, trouble);
 		if (is_final(err, ever))
 			return err_exit(err);
-		if (err != said && w->turned_away == 0)
+		if (trouble != w->said)
 			say_note(_("changes wait in the spool; trying again, with growing pauses"));
-		said = err;
+		w->said = trouble;
 		send_wait(w, wait_ms);
 		wait_ms = wait_ms * 2 < WATCH_RETRY_MOST_MS ? wait_ms * 2 : WATCH_RETRY_MOST_MS;
 	}

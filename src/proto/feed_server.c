@@ -47,7 +47,7 @@ struct collect {
 	struct address remote;
 	char id[ID_BYTES]; /* until HELLO its first half */
 	uint8_t state;
-	bool asked;
+	bool asked, stopping;
 	uint64_t heard_ns;
 	uint64_t newest;                          /* that the hub has */
 	uint64_t last;                            /* that was handed to it, 0: nothing was */
@@ -224,6 +224,13 @@ static size_t take_body(struct collect *c, struct bytes in, struct out *out)
 	return piece.len;
 }
 
+/* The service stops: a client goes once all that it sent is acknowledged, or when it begins
+ * anything else. */
+static size_t refuse_to_go_on(struct collect *c, struct out *out, const struct moment *now)
+{
+	return refuse_for(c, FEED_STOPPING, "this server stops", out, now);
+}
+
 static size_t take_frame(struct collect *c, struct bytes in, struct out *out,
 			 const struct moment *now)
 {
@@ -233,6 +240,8 @@ static size_t take_frame(struct collect *c, struct bytes in, struct out *out,
 
 	if (fault)
 		return refuse_for(c, FEED_BAD_FRAME, fault, out, now);
+	if (c->stopping && head.type != FEED_TYPE_BYE)
+		return refuse_to_go_on(c, out, now);
 	if (head.type == FEED_TYPE_RECORDS)
 		return take_records(c, &head, body, out, now);
 	if (body.len < head.len)
@@ -356,7 +365,13 @@ static void welcome(struct collect *c, uint64_t newest, struct out *out)
 	out_copy(out, bytes_of(frame, sizeof(frame)));
 }
 
-static void acknowledge(struct collect *c, uint64_t newest, struct out *out)
+static bool is_acknowledged(const struct collect *c)
+{
+	return c->state == READY && c->taken_bytes == c->acknowledged_bytes;
+}
+
+static void acknowledge(struct collect *c, uint64_t newest, struct out *out,
+			const struct moment *now)
 {
 	uint8_t frame[FEED_HEAD_BYTES + FEED_ACK_BYTES], *at = frame + FEED_HEAD_BYTES;
 
@@ -368,6 +383,17 @@ static void acknowledge(struct collect *c, uint64_t newest, struct out *out)
 	bytes_put_be64(at, newest);
 	bytes_put_be64(at + 8, c->acknowledged_bytes);
 	out_copy(out, bytes_of(frame, sizeof(frame)));
+	if (c->stopping && is_acknowledged(c))
+		refuse_to_go_on(c, out, now);
+}
+
+static void collect_drain(void *m, struct out *out, const struct moment *now)
+{
+	struct collect *c = m;
+
+	c->stopping = true;
+	if (c->state == EXPECTED || c->state == JOINING || is_acknowledged(c))
+		refuse_to_go_on(c, out, now);
 }
 
 static void collect_tell(void *m, const struct message *message, struct out *out,
@@ -380,7 +406,7 @@ static void collect_tell(void *m, const struct message *message, struct out *out
 		welcome(c, message->number[0], out);
 		break;
 	case FEED_COMMITTED:
-		acknowledge(c, message->number[0], out);
+		acknowledge(c, message->number[0], out, now);
 		break;
 	case FEED_REFUSED:
 		refuse(c, (enum feed_refusal)message->number[0], message->body, out, now);
@@ -408,5 +434,6 @@ const struct machine collect_machine = {
 	.tick = collect_tick,
 	.room = collect_room,
 	.tell = collect_tell,
+	.drain = collect_drain,
 	.busy = collect_busy,
 };

@@ -133,6 +133,21 @@ def test_ended_in_the_middle(prise, serve, kill):
     assert [e["path"] for e in events] == [f"/tree/{i}" for i in range(sent)]
 
 
+def test_a_server_that_stops_says_so(prise, serve):
+    """To who is idle, and to who has sent something once that is acknowledged."""
+    daemon = serve("collect")
+    with Feed(daemon.port("collect")) as idle, Feed(daemon.port("collect")) as busy:
+        busy.send(*changes(3))
+        assert busy.wait_acknowledged() == 3
+        daemon.signal(signal.SIGTERM)
+        for feed in (idle, busy):
+            with pytest.raises(Refused) as refused:
+                feed.hear()
+            assert refused.value.args[0] == feeding.STOPPING
+    assert daemon.process.wait(SECONDS) == 0
+    assert len(stored(prise)) == 3
+
+
 def test_what_waits_is_committed_at_the_end(prise, serve):
     """The end of a daemon that stops is no end for what was said before it."""
     daemon = serve("collect")

@@ -267,6 +267,19 @@ def test_changes_wait_for_a_server_that_is_away(world):
     assert "restart" in replay.gaps and len(replay.tree) == 50
 
 
+def test_a_server_that_stops_is_come_back_to(world):
+    w = world()
+    w.start_server()
+    w.start_client()
+    w.settle()
+    w.server.terminate()
+    assert w.server.wait(SECONDS) == 0
+    wait_until(lambda: "refuses: stopping (this server stops)" in w.said(), "its last word")
+    (w.root / "meanwhile").write_bytes(b"x")
+    w.start_server()
+    assert "server" not in w.settle().gaps
+
+
 def test_a_server_that_lost_its_store_is_told_everything(world):
     w = world()
     (w.root / "a").write_bytes(b"x")
