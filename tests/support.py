@@ -137,7 +137,8 @@ class Daemon:
     """A `prise serve` of the test's own: Daemon(prise, "echo", "daytime") gives each service a free
     port of 127.0.0.1; "echo=*:PORT" is passed on as it is. Ready when sd_notify says READY=1."""
 
-    def __init__(self, prise, *services, options=(), env=None, config=None, wait=True):
+    def __init__(self, prise, *services, options=(), env=None, config=None, wait=True,
+                 **more):
         self.prise = prise
         self.ports = {}
         self.number = len(prise.started)
@@ -157,7 +158,7 @@ class Daemon:
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
             self.process = prise.start("serve", *words, *options,
                                        env={"NOTIFY_SOCKET": str(notify_path), **(env or {})},
-                                       stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=err, **more)
         self.pid = self.process.pid
         if wait:
             self.wait_ready()

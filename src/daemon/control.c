@@ -178,12 +178,13 @@ static int control_holder(const char *path)
 	return peer.pid;
 }
 
-/* Root's socket is for the group prise too; anybody else's for its owner alone. */
+/* The system's socket, root's or the user prise's, is for the group prise too. */
 static void control_share(const char *path)
 {
-	const struct group *group = geteuid() == 0 ? getgrnam("prise") : NULL;
+	const struct group *group = getgrnam("prise");
+	bool ours = group && (geteuid() == 0 || getegid() == group->gr_gid);
 
-	if (group && chown(path, (uid_t)-1, group->gr_gid) == 0)
+	if (ours && chown(path, (uid_t)-1, group->gr_gid) == 0)
 		chmod(path, 0660);
 }
 
