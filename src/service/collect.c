@@ -383,6 +383,7 @@ void collect_free(struct collect_keep *keep)
 		unpacker_destroy(job->unpacker);
 		sem_destroy(&job->ended);
 		collect_clear(&job->queue);
+		free(job->live);
 		free(job->raw);
 		free(job);
 	}

@@ -4,6 +4,8 @@
 
 #include "base/err.h"
 
+#include <stdlib.h>
+
 /* How many changes may be told as events now. */
 static unsigned collect_allowance(struct collect_keep *keep)
 {
@@ -67,7 +69,9 @@ static void collect_answer(struct collect_keep *keep, const struct collect_item 
 
 	if (item->failed) {
 		collect_refuse(keep, client,
-			       item->first > client->newest + 1 ? FEED_BAD_NUMBER : FEED_BAD_RECORD,
+			       item->kind != COLLECT_RECORDS      ? FEED_NO_STORE
+			       : item->first > client->newest + 1 ? FEED_BAD_NUMBER
+								  : FEED_BAD_RECORD,
 			       client->bad);
 	} else if (item->kind == COLLECT_JOIN) {
 		client->joined = true;
@@ -180,6 +184,24 @@ static void collect_pruned(struct collect_keep *keep)
 				       : collect_now(keep)->boot_ns + COLLECT_PRUNE_MS * MOMENT_MS;
 }
 
+/* Who is connected is not forgotten, however long nothing changes there. Without memory for the
+ * list nobody is. */
+static void collect_list_live(struct collect_keep *keep)
+{
+	struct collect_job *job = keep->job;
+
+	job->lives = 0;
+	if (!job->live || job->live_places < keep->clients) {
+		free(job->live);
+		job->live_places = keep->clients * 2 + 16;
+		job->live = malloc(job->live_places * sizeof *job->live);
+	}
+	for (unsigned i = 0; job->live && i < COLLECT_BUCKETS; i++)
+		for (const struct collect_client *c = keep->by_id[i]; c; c = c->next)
+			if (c->number)
+				job->live[job->lives++] = c->number;
+}
+
 static void collect_submit(struct collect_keep *keep, enum collect_task task)
 {
 	struct collect_job *job = keep->job;
@@ -188,6 +210,8 @@ static void collect_submit(struct collect_keep *keep, enum collect_task task)
 	job->task = task;
 	job->now_us = collect_now(keep)->wall_us;
 	job->lines_most = collect_allowance(keep);
+	if (task == COLLECT_PRUNE)
+		collect_list_live(keep);
 	if (task == COLLECT_COMMIT)
 		job->queue = collect_cut(&keep->queue, COLLECT_CHUNKS_A_JOB);
 	/* From here on the job is the work thread's. */

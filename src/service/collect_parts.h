@@ -99,6 +99,8 @@ struct collect_job {
 	struct collect_client *from; /* whose records are being taken */
 	int64_t now_us;
 	unsigned lines_most; /* changes to be told as events */
+	uint32_t *live;      /* COLLECT_PRUNE: numbers of clients that are connected */
+	unsigned lives, live_places;
 	sem_t ended;
 
 	/* What came of it. */

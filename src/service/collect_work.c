@@ -10,6 +10,7 @@
 
 enum {
 	COLLECT_PRUNE_ROWS = 20000,
+	COLLECT_FORGET_CLIENTS = 1000,
 	COLLECT_LINE_BYTES = EVENT_JSON_BYTES,
 	COLLECT_RENAME_BYTES = 8
 };
@@ -140,10 +141,18 @@ static void collect_took(void *owner, const struct change *c, uint64_t seq)
 	job->lines_most--;
 }
 
-static int collect_know(struct collect_job *job, struct collect_client *client, uint64_t *newest)
+/* One client too many is that client's trouble alone. */
+static int collect_know(struct collect_job *job, struct collect_item *item, uint64_t *newest)
 {
-	return journal_client(job->journal, bytes_of_string(client->name),
-			      bytes_of_string(client->host), &client->number, newest);
+	struct collect_client *client = item->client;
+	int err = journal_client(job->journal, bytes_of_string(client->name),
+				 bytes_of_string(client->host), &client->number, newest);
+
+	if (err != ERR_FULL)
+		return err;
+	client->bad = "as many clients as may be are known here, and this is a new one";
+	item->failed = true;
+	return 0;
 }
 
 static int collect_take_records(struct collect_job *job, struct collect_item *item)
@@ -177,11 +186,14 @@ static int collect_take_plain(struct collect_job *job, struct collect_item *item
 	uint64_t seq = 0;
 	int err = 0;
 
-	if (!item->client->number)
-		err = collect_know(job, item->client, &seq);
-	if (!err)
+	if (item->client->number)
 		err = journal_append_plain(job->journal, item->client->number, &c, &seq);
-	if (!err)
+	if (!item->client->number || err == ERR_NO_NAME) {
+		err = collect_know(job, item, &seq);
+		if (!err && !item->failed)
+			err = journal_append_plain(job->journal, item->client->number, &c, &seq);
+	}
+	if (!err && !item->failed)
 		collect_took(job, &c, seq);
 	return err;
 }
@@ -196,7 +208,7 @@ static int collect_take(struct collect_job *job, struct collect_item *item)
 	}
 	switch ((enum collect_kind)item->kind) {
 	case COLLECT_JOIN:
-		return collect_know(job, item->client, &item->newest);
+		return collect_know(job, item, &item->newest);
 	case COLLECT_RECORDS:
 		return collect_take_records(job, item);
 	case COLLECT_PLAIN:
@@ -236,6 +248,15 @@ static void collect_commit(struct collect_job *job)
 	job->lines_bytes = 0;
 }
 
+/* Clients are forgotten once no row is too old any more. */
+static void collect_prune(struct collect_job *job)
+{
+	job->pruned = journal_prune(job->journal, job->now_us, COLLECT_PRUNE_ROWS);
+	if (job->pruned == 0 && job->live)
+		journal_forget(job->journal, job->now_us, job->live, job->lives,
+			       COLLECT_FORGET_CLIENTS);
+}
+
 void collect_run(struct work_job *work)
 {
 	struct collect_job *job = (struct collect_job *)work;
@@ -248,7 +269,7 @@ void collect_run(struct work_job *work)
 	if (job->task == COLLECT_COMMIT)
 		collect_commit(job);
 	else if (job->task == COLLECT_PRUNE)
-		job->pruned = journal_prune(job->journal, job->now_us, COLLECT_PRUNE_ROWS);
+		collect_prune(job);
 	if (!job->err && journal_state(job->journal, &state) == 0)
 		job->state = state;
 	sem_post(&job->ended);

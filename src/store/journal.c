@@ -1,6 +1,6 @@
 /* The journal's writer.
  *
- *   client   number, id, host, newest seq, when it last committed
+ *   client   number, id, host, newest seq, when it was last heard of, its last row
  *   event    row, client, seq, and the change; rows are numbered as they are committed, without a
  *            hole but at the front, where the oldest go
  *   span     some thousand rows each: from when to when the changes in them are, which types and,
@@ -39,6 +39,8 @@ const char *const journal_steps[] = {
 	" oldest INTEGER NOT NULL,"
 	" newest INTEGER NOT NULL, types INTEGER NOT NULL, clients INTEGER NOT NULL,"
 	" committed INTEGER NOT NULL);",
+	"ALTER TABLE client ADD COLUMN last INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE client SET last = (SELECT coalesce(max(row), 0) FROM event)",
 	NULL,
 };
 
@@ -47,7 +49,15 @@ static const char *const statements[JOURNAL_STATEMENTS] = {
 	[JOURNAL_CLIENT_PUT] = "INSERT INTO client(id, host, newest, seen) VALUES(?1, ?2, 0, ?3)",
 	[JOURNAL_CLIENT_HOST] = "UPDATE client SET host = ?2 WHERE number = ?1",
 	[JOURNAL_CLIENT_NEWEST] = "SELECT newest FROM client WHERE number = ?1",
-	[JOURNAL_CLIENT_SEEN] = "UPDATE client SET newest = ?2, seen = ?3 WHERE number = ?1",
+	[JOURNAL_CLIENT_SEEN] =
+		"UPDATE client SET newest = ?2, seen = ?3, last = ?4 WHERE number = ?1",
+	/* Only when it is news: else it would be a write for each connection. */
+	[JOURNAL_CLIENT_MET] = "UPDATE client SET seen = ?2 WHERE number = ?1"
+			       " AND seen NOT BETWEEN ?2 - 3600000000 AND ?2",
+	[JOURNAL_CLIENT_IDLE] = "SELECT number FROM client WHERE number > ?1 AND seen < ?2"
+				" AND last < ?3 AND number < (SELECT max(number) FROM client)"
+				" ORDER BY number LIMIT 1",
+	[JOURNAL_CLIENT_REMOVE] = "DELETE FROM client WHERE number = ?1",
 	[JOURNAL_EVENT_PUT] = "INSERT INTO event(" JOURNAL_COLUMNS
 			      ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"
 			      " ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
@@ -59,6 +69,8 @@ static const char *const statements[JOURNAL_STATEMENTS] = {
 	/* The newest stays: it says which row comes next. */
 	[JOURNAL_SPAN_REMOVE] = "DELETE FROM span WHERE last <= ?1"
 				" AND first < (SELECT max(first) FROM span)",
+	/* What was committed later than now was so by a clock that was set back since. */
+	[JOURNAL_SPAN_LIMIT] = "UPDATE span SET committed = ?1 WHERE committed > ?1",
 	[JOURNAL_PAGES] = "PRAGMA page_count",
 	[JOURNAL_PAGES_FREE] = "PRAGMA freelist_count",
 };
@@ -175,6 +187,9 @@ int journal_commit(struct journal *journal)
 
 static int make_client(struct journal *journal, struct bytes id, struct bytes host)
 {
+	if (journal->now.clients >= JOURNAL_CLIENTS)
+		return ERR_FULL;
+	journal->now.clients++;
 	bind_text(journal, JOURNAL_CLIENT_PUT, 1, id);
 	bind_text(journal, JOURNAL_CLIENT_PUT, 2, host);
 	journal_bind_number(journal, JOURNAL_CLIENT_PUT, 3, (uint64_t)wall_us());
@@ -186,6 +201,24 @@ static int keep_host(struct journal *journal, uint32_t client, struct bytes host
 	journal_bind_number(journal, JOURNAL_CLIENT_HOST, 1, client);
 	bind_text(journal, JOURNAL_CLIENT_HOST, 2, host);
 	return journal_run(journal, JOURNAL_CLIENT_HOST);
+}
+
+static int put_client(struct journal *journal, struct bytes id, struct bytes host, uint32_t *client,
+		      uint64_t *newest)
+{
+	int err = make_client(journal, id, host);
+
+	*client = err == 0 ? (uint32_t)sqlite3_last_insert_rowid(journal->database.sqlite) : 0;
+	*newest = 0;
+	return err;
+}
+
+/* Is heard of again. */
+static int meet(struct journal *journal, uint32_t client)
+{
+	journal_bind_number(journal, JOURNAL_CLIENT_MET, 1, client);
+	journal_bind_number(journal, JOURNAL_CLIENT_MET, 2, (uint64_t)wall_us());
+	return journal_run(journal, JOURNAL_CLIENT_MET);
 }
 
 int journal_client(struct journal *journal, struct bytes id, struct bytes host, uint32_t *client,
@@ -208,14 +241,10 @@ int journal_client(struct journal *journal, struct bytes id, struct bytes host, 
 	}
 	journal_done(journal, JOURNAL_CLIENT_FIND);
 	if (found > 0)
-		return same || host.len == 0 ? 0 : keep_host(journal, *client, host);
-	if (found == 0)
-		found = make_client(journal, id, host);
-	if (found != 0)
-		return found;
-	*client = (uint32_t)sqlite3_last_insert_rowid(journal->database.sqlite);
-	*newest = 0;
-	return 0;
+		found = same || host.len == 0 ? 0 : keep_host(journal, *client, host);
+	else if (found == 0)
+		return put_client(journal, id, host, client, newest);
+	return found == 0 ? meet(journal, *client) : found;
 }
 
 static int newest_of(struct journal *journal, uint32_t client, uint64_t *newest)
@@ -227,7 +256,7 @@ static int newest_of(struct journal *journal, uint32_t client, uint64_t *newest)
 	if (found > 0)
 		*newest = (uint64_t)journal_column_number(journal, JOURNAL_CLIENT_NEWEST, 0);
 	journal_done(journal, JOURNAL_CLIENT_NEWEST);
-	return found > 0 ? 0 : found < 0 ? found : ERR_SYSTEM;
+	return found > 0 ? 0 : found < 0 ? found : ERR_NO_NAME;
 }
 
 static int set_newest(struct journal *journal, uint32_t client, uint64_t newest, int64_t now_us)
@@ -235,6 +264,7 @@ static int set_newest(struct journal *journal, uint32_t client, uint64_t newest,
 	journal_bind_number(journal, JOURNAL_CLIENT_SEEN, 1, client);
 	journal_bind_number(journal, JOURNAL_CLIENT_SEEN, 2, newest);
 	journal_bind_number(journal, JOURNAL_CLIENT_SEEN, 3, (uint64_t)now_us);
+	journal_bind_number(journal, JOURNAL_CLIENT_SEEN, 4, journal->now.next - 1);
 	return journal_run(journal, JOURNAL_CLIENT_SEEN);
 }
 
@@ -330,6 +360,10 @@ int journal_append(struct journal *journal, uint32_t client, uint64_t first, uin
 	*why = NULL;
 	if (err == 0)
 		err = newest_of(journal, client, &newest);
+	if (err == ERR_NO_NAME) {
+		*why = "it was forgotten meanwhile";
+		return ERR_PROTOCOL;
+	}
 	if (err == 0)
 		err = check_records(records, first, count, newest, why);
 	if (err != 0)
@@ -374,7 +408,7 @@ int journal_append_plain(struct journal *journal, uint32_t client, const struct 
 static int find_end(struct journal *journal)
 {
 	struct database *database = &journal->database;
-	int64_t row = 0, last = 0;
+	int64_t row = 0, last = 0, clients = 0;
 	int err = database_number(database, "SELECT max(row) FROM event", &row);
 
 	if (err == 0)
@@ -382,6 +416,9 @@ static int find_end(struct journal *journal)
 				      &last);
 	if (err == 0 && (row < 0 || last < 0 || row > last || (row != 0 && row != last)))
 		err = database_say(database, ERR_PROTOCOL, "its end is damaged");
+	if (err == 0)
+		err = database_number(database, "SELECT count(*) FROM client", &clients);
+	journal->now.clients = (uint32_t)clients;
 	journal->now.next = (uint64_t)last + 1;
 	journal->kept = journal->now;
 	return err;

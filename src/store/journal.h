@@ -9,7 +9,10 @@
 
 #include "proto/change.h"
 
-enum { JOURNAL_CLIENT_BYTES = 128 }; /* a client's id, with its terminator */
+enum {
+	JOURNAL_CLIENT_BYTES = 128, /* a client's id, with its terminator */
+	JOURNAL_CLIENTS = 20000,    /* known at a time: each is in every reader's memory */
+};
 
 struct journal;
 
@@ -28,13 +31,14 @@ void journal_close(struct journal *journal);
 
 /* A client by its id (`SHA256:.../INSTANCE`, or a plain one's address): its number from 1, made
  * when it is new, and the newest of its numbers that is here (0: none). Its host's name is kept for
- * showing. Part of the transaction. */
+ * showing. Part of the transaction. ERR_FULL: it is new, and one more than JOURNAL_CLIENTS. */
 int journal_client(struct journal *journal, struct bytes id, struct bytes host, uint32_t *client,
 		   uint64_t *newest);
 
 /* `count` records from number `first` on. Skips those it has. 0, or ERR_PROTOCOL and `why`
  * (static): a record is none, numbers are missing before `first` and its first record is no gap
- * with reset, or `count` is not what is there: then nothing of it was taken. ERR_DISK, ERR_IN_USE,
+ * with reset, `count` is not what is there, or the client was forgotten: then nothing of it was
+ * taken. ERR_DISK, ERR_IN_USE,
  * ERR_PROTOCOL with `why` NULL (the journal is damaged), ...: roll back. `took` is called for each
  * record taken, in order. */
 int journal_append(struct journal *journal, uint32_t client, uint64_t first, uint32_t count,
@@ -42,7 +46,8 @@ int journal_append(struct journal *journal, uint32_t client, uint64_t first, uin
 		   void (*took)(void *owner, const struct change *c, uint64_t seq), void *owner,
 		   const char **why);
 
-/* A record of a plain client, which has no numbers: gets the next of that client. */
+/* A record of a plain client, which has no numbers: gets the next of that client. ERR_NO_NAME: it
+ * was forgotten. */
 int journal_append_plain(struct journal *journal, uint32_t client, const struct change *c,
 			 uint64_t *seq);
 
@@ -55,6 +60,12 @@ int journal_rollback(struct journal *journal);
  * counts from the commit, and is no finer than 10 minutes or a sixteenth of keep_ms. In a
  * transaction of its own: ERR_IN_USE when there is one. */
 int64_t journal_prune(struct journal *journal, int64_t now_us, unsigned rows);
+
+/* Removes clients that were not heard of for keep_ms, and of which there is no row any more: how
+ * many, up to `most`. Not those of `live`, which is sorted here; nor the one with the highest
+ * number, which says what the next one's is. In a transaction of its own, as journal_prune. */
+int64_t journal_forget(struct journal *journal, int64_t now_us, uint32_t *live, unsigned lives,
+		       unsigned most);
 
 struct journal_state {
 	uint64_t rows, bytes, oldest, newest; /* newest, oldest: row numbers */
@@ -100,7 +111,7 @@ struct journal_client_row {
 	char id[JOURNAL_CLIENT_BYTES];
 	struct bytes host;
 	uint64_t newest;
-	int64_t seen_us; /* when it last committed */
+	int64_t seen_us; /* when it last committed, or came, to an hour */
 };
 int journal_read_clients(struct journal_reader *reader,
 			 bool (*each)(void *owner, const struct journal_client_row *row),

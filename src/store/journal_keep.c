@@ -1,10 +1,12 @@
-/* The journal's retention, and what it tells of itself. The oldest rows go, up to some thousands a
- * step, so that whoever commits never waits for long. Its size is that of the pages in use: those
- * that rows left free are used again, and when they are many given back to the filesystem. */
+/* The journal's retention, of rows and of clients, and what it tells of itself. The oldest rows go,
+ * up to some thousands a step, so that whoever commits never waits for long. Its size is that of
+ * the pages in use: those that rows left free are used again, and when they are many given back to
+ * the filesystem. */
 #include "store/journal_parts.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { SHRINK_SHARE = 4, SHRINK_PAGES = 1024 };
 
@@ -61,6 +63,12 @@ static int64_t row_to_prune(struct journal *journal, int64_t now_us, unsigned ro
 		err = used_bytes(journal, &bytes);
 	if (err < 0)
 		return err;
+	if (settings->keep_ms != 0 && committed_us > now_us) {
+		journal_bind_number(journal, JOURNAL_SPAN_LIMIT, 1, (uint64_t)now_us);
+		err = journal_run(journal, JOURNAL_SPAN_LIMIT);
+	}
+	if (err < 0)
+		return err;
 	due = settings->keep_ms != 0 && committed_us < now_us - (int64_t)settings->keep_ms * 1000;
 	if (!due && bytes <= settings->keep_bytes)
 		return 0;
@@ -115,9 +123,86 @@ int64_t journal_prune(struct journal *journal, int64_t now_us, unsigned rows)
 	return err;
 }
 
+/* Clients. */
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int remove_client(struct journal *journal, uint32_t client)
+{
+	int err;
+
+	journal_bind_number(journal, JOURNAL_CLIENT_REMOVE, 1, client);
+	err = journal_run(journal, JOURNAL_CLIENT_REMOVE);
+	journal->now.clients -= err == 0;
+	return err;
+}
+
+/* The first above `*client` that may be forgotten: 1, 0: none, or ERR_. */
+static int next_idle(struct journal *journal, int64_t before_us, int64_t oldest, uint32_t *client)
+{
+	int found;
+
+	journal_bind_number(journal, JOURNAL_CLIENT_IDLE, 1, *client);
+	journal_bind_number(journal, JOURNAL_CLIENT_IDLE, 2, (uint64_t)before_us);
+	journal_bind_number(journal, JOURNAL_CLIENT_IDLE, 3, (uint64_t)oldest);
+	found = journal_step(journal, JOURNAL_CLIENT_IDLE);
+	if (found > 0)
+		*client = (uint32_t)journal_column_number(journal, JOURNAL_CLIENT_IDLE, 0);
+	journal_done(journal, JOURNAL_CLIENT_IDLE);
+	return found;
+}
+
+static int64_t forget(struct journal *journal, int64_t before_us, const uint32_t *live,
+		      unsigned lives, unsigned most)
+{
+	int64_t oldest = 0, forgotten = 0;
+	uint32_t client = 0;
+	int found = number_of(journal, JOURNAL_EVENT_OLDEST, &oldest), err = 0;
+
+	if (found < 0)
+		return found;
+	if (oldest == 0)
+		oldest = (int64_t)journal->now.next;
+	while (err == 0 && forgotten < most &&
+	       (found = next_idle(journal, before_us, oldest, &client)) > 0) {
+		if (lives > 0 && bsearch(&client, live, lives, sizeof(*live), compare) != NULL)
+			continue;
+		err = remove_client(journal, client);
+		forgotten += err == 0;
+	}
+	return err != 0 ? err : found < 0 ? found : forgotten;
+}
+
+int64_t journal_forget(struct journal *journal, int64_t now_us, uint32_t *live, unsigned lives,
+		       unsigned most)
+{
+	int64_t forgotten, before_us = now_us - (int64_t)journal->settings.keep_ms * 1000;
+	int err;
+
+	if (journal->begun)
+		return ERR_IN_USE;
+	if (journal->settings.keep_ms == 0)
+		return 0;
+	if (lives > 0)
+		qsort(live, lives, sizeof(*live), compare);
+	forgotten = journal_begin(journal);
+	if (forgotten == 0)
+		forgotten = forget(journal, before_us, live, lives, most);
+	err = forgotten < 0 ? (int)forgotten : journal_commit(journal);
+	if (err == 0)
+		return forgotten;
+	journal_rollback(journal);
+	return err;
+}
+
 int journal_state(struct journal *journal, struct journal_state *state)
 {
-	int64_t clients = 0, oldest = 0;
+	int64_t oldest = 0;
 	int found = journal_step(journal, JOURNAL_EVENT_OLDEST), err;
 
 	*state = (struct journal_state){.newest = journal->now.next - 1};
@@ -127,10 +212,7 @@ int journal_state(struct journal *journal, struct journal_state *state)
 	}
 	journal_done(journal, JOURNAL_EVENT_OLDEST);
 	err = found < 0 ? found : used_bytes(journal, &state->bytes);
-	if (err == 0)
-		err = database_number(&journal->database,
-				      "SELECT coalesce(max(number), 0) FROM client", &clients);
-	state->clients = (uint32_t)clients;
+	state->clients = journal->now.clients;
 	state->oldest = (uint64_t)oldest;
 	state->rows = oldest != 0 ? state->newest - state->oldest + 1 : 0;
 	return err;

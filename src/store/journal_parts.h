@@ -41,12 +41,16 @@ enum journal_statement {
 	JOURNAL_CLIENT_HOST,
 	JOURNAL_CLIENT_NEWEST,
 	JOURNAL_CLIENT_SEEN,
+	JOURNAL_CLIENT_MET,
+	JOURNAL_CLIENT_IDLE,
+	JOURNAL_CLIENT_REMOVE,
 	JOURNAL_EVENT_PUT,
 	JOURNAL_EVENT_OLDEST,
 	JOURNAL_EVENT_REMOVE,
 	JOURNAL_SPAN_PUT,
 	JOURNAL_SPAN_OLDEST,
 	JOURNAL_SPAN_REMOVE,
+	JOURNAL_SPAN_LIMIT,
 	JOURNAL_PAGES,
 	JOURNAL_PAGES_FREE,
 	JOURNAL_STATEMENTS
@@ -68,6 +72,7 @@ struct journal {
 	bool begun;
 	struct {
 		uint64_t next; /* row */
+		uint32_t clients;
 		struct journal_span span;
 	} now, kept; /* kept: as of the last commit */
 };

@@ -18,6 +18,7 @@ enum {
 enum reader_statement { SPAN_UP, SPAN_DOWN, ROWS_UP, ROWS_DOWN, CLIENTS, VERSION, STATEMENTS };
 
 struct reader_client {
+	uint32_t number;
 	bool matches; /* the filter of this call */
 	uint16_t host_len;
 	char id[JOURNAL_CLIENT_BYTES];
@@ -42,8 +43,8 @@ struct reading {
 struct journal_reader {
 	struct database database;
 	struct sqlite3_stmt *statement[STATEMENTS];
-	struct reader_client *client; /* by number - 1; an empty id: there is none */
-	uint32_t clients;
+	struct reader_client *client; /* by number */
+	uint32_t clients, places;
 	int64_t version; /* of the database, when they were read */
 	char glob[CHANGE_PATH_BYTES + 1];
 	struct journal_row row[BATCH_ROWS]; /* the batch; host and texts point into `bytes` */
@@ -146,20 +147,38 @@ static int damaged(struct journal_reader *reader, const char *why)
 	return database_say(&reader->database, ERR_PROTOCOL, why);
 }
 
-static int grow_clients(struct journal_reader *reader, uint32_t number)
+/* A place for one more. */
+static int grow_clients(struct journal_reader *reader)
 {
-	uint32_t clients = number + number / 2 + 16;
+	uint32_t places = reader->places + reader->places / 2 + 16;
 	struct reader_client *grown;
 
-	if (number <= reader->clients)
+	if (reader->clients < reader->places)
 		return 0;
-	grown = realloc(reader->client, clients * sizeof(*grown));
+	grown = realloc(reader->client, places * sizeof(*grown));
 	if (grown == NULL)
 		return ERR_MEMORY;
-	memset(grown + reader->clients, 0, (clients - reader->clients) * sizeof(*grown));
 	reader->client = grown;
-	reader->clients = clients;
+	reader->places = places;
 	return 0;
+}
+
+/* NULL: there is none of that number. */
+static const struct reader_client *find_client(const struct journal_reader *reader, uint64_t number)
+{
+	uint32_t from = 0, to = reader->clients;
+
+	while (from < to) {
+		uint32_t middle = from + (to - from) / 2;
+
+		if (reader->client[middle].number < number)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < reader->clients && reader->client[from].number == number
+		       ? &reader->client[from]
+		       : NULL;
 }
 
 static int take_client(struct journal_reader *reader)
@@ -173,11 +192,12 @@ static int take_client(struct journal_reader *reader)
 	if (number < 1 || number > INT32_MAX || id.len >= JOURNAL_CLIENT_BYTES ||
 	    host.len > sizeof(client->host))
 		return damaged(reader, "a client's row is damaged");
-	err = grow_clients(reader, (uint32_t)number);
+	err = grow_clients(reader);
 	if (err != 0)
 		return err;
-	client = &reader->client[number - 1];
-	*client = (struct reader_client){.host_len = (uint16_t)host.len,
+	client = &reader->client[reader->clients++];
+	*client = (struct reader_client){.number = (uint32_t)number,
+					 .host_len = (uint16_t)host.len,
 					 .newest = (uint64_t)column(reader, CLIENTS, 3),
 					 .seen_us = column(reader, CLIENTS, 4)};
 	if (id.len > 0)
@@ -198,6 +218,7 @@ static int know_clients(struct journal_reader *reader)
 	done(reader, VERSION);
 	if (found < 0 || (reader->client != NULL && version == reader->version))
 		return found < 0 ? found : 0;
+	reader->clients = 0;
 	while (err == 0 && (found = step(reader, CLIENTS)) > 0)
 		err = take_client(reader);
 	done(reader, CLIENTS);
@@ -225,8 +246,8 @@ static void match_clients(struct journal_reader *reader, struct reading *reading
 
 		client->matches = wanted.len == 0 || bytes_equal(wanted, host_of(client)) ||
 				  bytes_find(id, wanted) < id.len;
-		if (client->matches && id.len > 0)
-			reading->clients |= (uint64_t)1 << (i + 1) % 64;
+		if (client->matches)
+			reading->clients |= (uint64_t)1 << client->number % 64;
 	}
 }
 
@@ -290,21 +311,22 @@ static void keep_row(struct journal_reader *reader, const struct reader_client *
 static int look(struct journal_reader *reader, struct reading *reading, enum reader_statement rows)
 {
 	struct sqlite3_stmt *statement = reader->statement[rows];
-	uint64_t client = (uint64_t)sqlite3_column_int64(statement, JOURNAL_CLIENT);
+	const struct reader_client *client = find_client(
+		reader, (uint64_t)sqlite3_column_int64(statement, JOURNAL_CLIENT));
 	unsigned type = (unsigned)sqlite3_column_int(statement, JOURNAL_TYPE);
 	struct change c;
 
 	reading->at = (uint64_t)sqlite3_column_int64(statement, JOURNAL_ROW);
 	reading->scanned++;
-	if (client == 0 || client > reader->clients || type >= CHANGE_TYPES)
+	if (client == NULL || type >= CHANGE_TYPES)
 		return damaged(reader, "a row is damaged");
-	if (!reader->client[client - 1].matches || !(reading->types & 1u << type))
+	if (!client->matches || !(reading->types & 1u << type))
 		return 0;
 	if (journal_take(statement, &c) != 0)
 		return damaged(reader, "a row is damaged");
 	if (!matches(reader, reading, &c))
 		return 0;
-	keep_row(reader, &reader->client[client - 1], reading->at,
+	keep_row(reader, client, reading->at,
 		 (uint64_t)sqlite3_column_int64(statement, JOURNAL_SEQ), &c);
 	return 0;
 }
@@ -477,8 +499,6 @@ int journal_read_clients(struct journal_reader *reader,
 	for (uint32_t i = 0; err == 0 && i < reader->clients; i++) {
 		const struct reader_client *client = &reader->client[i];
 
-		if (client->id[0] == '\0')
-			continue;
 		memcpy(row.id, client->id, sizeof(row.id));
 		row.host = host_of(client);
 		row.newest = client->newest;

@@ -387,12 +387,31 @@ def test_two_servers_and_one_store(prise, serve):
 
 
 def test_retention_by_age(prise, serve):
+    """And of clients, with their last change, but for who is connected."""
     daemon = serve("collect", config="collect { keep = 1s }\n")
-    feeding.plain(daemon.port("collect"), b"CREATE:old\n")
-    wait_until(lambda: stored(prise), "the change")
-    wait_until(lambda: not stored(prise), "it to be gone")
-    feeding.plain(daemon.port("collect"), b"CREATE:new\n")
-    wait_until(lambda: [e["path"] for e in stored(prise)] == ["new"], "the next one")
+    port = daemon.port("collect")
+    with Feed(port) as gone:
+        gone.send(*changes(1))
+        gone.wait_acknowledged()
+    with Feed(port) as stays:
+        stays.send(*changes(1))
+        stays.wait_acknowledged()
+        feeding.plain(port, b"CREATE:old\n")
+        wait_until(lambda: "old" in str(stored(prise)), "the change")
+        wait_until(lambda: not stored(prise), "it to be gone")
+        feeding.plain(port, b"CREATE:new\n")
+        wait_until(lambda: [e["path"] for e in stored(prise)] == ["new"], "the next one")
+
+        def known():
+            with contextlib.closing(sqlite3.connect(store_of(prise))) as store:
+                return {row[0].rpartition("/")[2] for row in store.execute("SELECT id FROM client")}
+        wait_until(lambda: known() == {stays.instance.hex(), "127.0.0.1"}, "one to be forgotten")
+        stays.send(*changes(1, 1))
+        assert stays.wait_acknowledged() == 2
+    with Feed(port, gone.instance) as again:
+        assert again.newest == 0
+        again.send(*changes(1))
+        assert again.wait_acknowledged() == 1
 
 
 @pytest.mark.root

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -211,4 +212,18 @@ uint64_t storing_kill(void (*child)(int fd, void *context), void *context, unsig
 	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGALRM)
 		return UINT64_MAX;
 	return number;
+}
+
+void storing_do(const char *name, const char *sql)
+{
+	struct sqlite3 *database = NULL;
+	int status = sqlite3_open(storing_path(name), &database);
+
+	if (status == SQLITE_OK)
+		status = sqlite3_exec(database, sql, NULL, NULL, NULL);
+	if (status != SQLITE_OK)
+		fprintf(stderr, "%s: %s\n", sql, sqlite3_errmsg(database));
+	sqlite3_close(database);
+	if (status != SQLITE_OK)
+		abort();
 }

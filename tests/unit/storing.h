@@ -33,6 +33,9 @@ bool storing_cut(const char *path, long size);
 bool storing_flip(const char *path, uint64_t bit);
 bool storing_copy(const char *from, const char *to);
 
+/* Has another handle do `sql` to the database of that name. */
+void storing_do(const char *name, const char *sql);
+
 /* Runs `child`, which never ends by itself, in a process of its own that dies after `us`
  * microseconds wherever it is, and returns the last number that it said (0: none; UINT64_MAX: it
  * ended in another way). */
