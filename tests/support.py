@@ -71,6 +71,25 @@ def has_ipv6():
         return False
 
 
+@contextlib.contextmanager
+def sysctl(name, value, when=lambda old: True):
+    """Sets a limit that has no namespace, for as long as it takes, where what it was needs that;
+    skips where nobody may. Whoever has begun before keeps what he had."""
+    path = pathlib.Path("/proc/sys") / name.replace(".", "/")
+    old = int(path.read_text())
+    if not when(old):
+        yield
+        return
+    try:
+        path.write_text(str(value))
+    except OSError as error:
+        pytest.skip(f"{name} is {old}, and cannot be set: {error}")
+    try:
+        yield
+    finally:
+        path.write_text(str(old))
+
+
 class Result:
     """How a command ended: code, out, err (text), raw (stdout's bytes)."""
 

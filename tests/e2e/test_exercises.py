@@ -12,7 +12,7 @@ import sys
 import pytest
 
 import sessions
-from support import ROOT, SANITIZER
+from support import ROOT, SANITIZER, sysctl
 
 DOCS = ROOT / "docs"
 TWINS = [("exercises.md", "exercices.md"), ("teaching.md", "enseigner.md")]
@@ -37,12 +37,13 @@ def test_the_page_shows_what_is_seen(prise, page):
     environment = {**prise.environment, "PS1": "\x01", "PS2": "", "TERM": "dumb", "LC_ALL": "",
                    "LANG": LANGUAGES[page], "HISTFILE": "", "ASAN_OPTIONS": ASAN_OPTIONS,
                    "PATH": f"{programs}:{prise.environment['PATH']}:/usr/sbin:/sbin"}
-    done = subprocess.run(
-        ["unshare", *user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child",
-         "--mount-proc", sys.executable, ROOT / "tests/box.py", box,
-         sys.executable, ROOT / "tests/sessions.py", DOCS / page],
-        capture_output=True, timeout=SECONDS, check=False, stdin=subprocess.DEVNULL,
-        cwd=prise.directory, env=environment)
+    command = ["unshare", *user, "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child",
+               "--mount-proc", sys.executable, ROOT / "tests/box.py", box,
+               sys.executable, ROOT / "tests/sessions.py", DOCS / page]
+    # The pages fill the queue, however long it is; a very long one takes minutes.
+    with sysctl("fs.inotify.max_queued_events", 16384, lambda old: old > 100000):
+        done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False,
+                              stdin=subprocess.DEVNULL, cwd=prise.directory, env=environment)
     text = (done.stdout + done.stderr).decode("utf-8", "replace")
     if done.returncode == sessions.MISSING or "unshare: " in text:
         pytest.skip(text or "no namespaces here")
