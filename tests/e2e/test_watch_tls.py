@@ -128,7 +128,7 @@ def test_the_servers_key_has_changed(prise, watcher, collector):
 
 def test_a_pinned_key(prise, watcher, collector):
     daemon = collector(f"{watcher.key} collect")
-    watcher.start(daemon.port("collect"), "--tls", "--pin", watcher.key)  # its own: not the server's
+    watcher.start(daemon.port("collect"), "--tls", "--pin", watcher.key)
     assert watcher.wait_end() == 7 and "is not the one that --pin names" in watcher.said()
     watcher.start(daemon.port("collect"), "--tls", "--pin", prise("key").out.strip())
     wait_until(lambda: "file" in str(stored(prise)), "the tree")
