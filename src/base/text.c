@@ -234,6 +234,22 @@ size_t text_columns(struct bytes b)
 	return columns;
 }
 
+struct bytes text_first_columns(struct bytes b, size_t columns)
+{
+	size_t len = 0;
+
+	while (len < b.len && ((b.data[len] & 0xc0) == 0x80 || columns > 0))
+		columns -= (b.data[len++] & 0xc0) != 0x80;
+	return bytes_first(b, len);
+}
+
+struct bytes text_last_columns(struct bytes b, size_t columns)
+{
+	size_t all = text_columns(b);
+
+	return all <= columns ? b : bytes_after(b, text_first_columns(b, all - columns).len);
+}
+
 void text_put_base64(struct text *t, struct bytes b)
 {
 	static const char digit[] =

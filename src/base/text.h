@@ -37,6 +37,10 @@ void text_put_visible(struct text *t, struct bytes b, bool keep_newlines);
  * ones). */
 size_t text_columns(struct bytes b);
 
+/* As much of the front, or of the end, of `b`, which is UTF-8, as so many columns hold. */
+struct bytes text_first_columns(struct bytes b, size_t columns);
+struct bytes text_last_columns(struct bytes b, size_t columns);
+
 /* Puts `s` and then spaces, up to `columns` columns; a longer `s` is put whole. */
 void text_put_padded(struct text *t, const char *s, size_t columns);
 

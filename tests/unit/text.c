@@ -263,6 +263,14 @@ static void padded_by_columns(void **state)
 
 	assert_int_equal(text_columns(BYTES_LITERAL("")), 0);
 	assert_int_equal(text_columns(BYTES_LITERAL("été €\xf0\x9f\x94\x8c")), 6);
+	assert_int_equal(text_first_columns(BYTES_LITERAL("été"), 0).len, 0);
+	assert_int_equal(text_first_columns(BYTES_LITERAL("été"), 1).len, 2);
+	assert_int_equal(text_first_columns(BYTES_LITERAL("été"), 2).len, 3);
+	assert_int_equal(text_first_columns(BYTES_LITERAL("été"), 9).len, 5);
+	assert_int_equal(text_last_columns(BYTES_LITERAL("été"), 0).len, 0);
+	assert_int_equal(text_last_columns(BYTES_LITERAL("été"), 1).len, 2);
+	assert_int_equal(text_last_columns(BYTES_LITERAL("été"), 2).len, 3);
+	assert_int_equal(text_last_columns(BYTES_LITERAL("été"), 9).len, 5);
 	text_put_padded(&t, "été", 5);
 	text_put_padded(&t, "défaut", 4);
 	assert_string_equal(buffer, "été  défaut");
