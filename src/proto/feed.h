@@ -39,7 +39,7 @@ enum {
 	FEED_STALL_MS = 2000,    /* the same in the middle of a line or of a character */
 };
 
-#define FEED_NUMBER_MOST ((uint64_t)INT64_MAX)
+#define FEED_NUMBER_MOST ((uint64_t)1 << 62) /* no honest number comes near */
 
 enum feed_refusal {
 	FEED_BAD_FRAME = 1, /* not understood: the frame's type, its length, its fields */
