@@ -107,6 +107,8 @@ static void engine_undo(struct watch_engine *engine, int err, uint64_t now_ns)
 {
 	int undone = index_rollback(engine->index);
 
+	engine->resume_due = engine->resume_due || engine->resuming;
+	engine->resuming = false;
 	engine->first_ns = 0;
 	engine->disk_err = err;
 	engine->hold_ns = now_ns + WATCH_RETRY_MS * MOMENT_MS;
@@ -133,6 +135,10 @@ int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns)
 	for (unsigned i = 0; i < engine->trees; i++)
 		watch_tree_committed(&engine->tree[i]);
 	engine_tell_committed(engine, newest);
+	if (engine->resuming)
+		engine_post(engine, &(struct watch_note){.kind = WATCH_RESUMED,
+							 .number = engine->server_seq});
+	engine->resuming = false;
 	return 0;
 }
 
@@ -162,6 +168,35 @@ static void engine_measure_spool(struct watch_engine *engine)
 		engine->full = true;
 	else if (bytes <= limit / 2)
 		engine->full = false;
+}
+
+/* The server knows another story than ours: all is told anew. */
+static int engine_begin_anew(struct watch_engine *engine)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < engine->trees && err == 0; i++)
+		err = index_clear(engine->index, engine->tree[i].index.tree);
+	if (err == 0)
+		engine_doubt(engine, "server", true);
+	return err;
+}
+
+/* The conversation goes on from where the server is, once that is committed, however often the disk
+ * refuses. */
+static int engine_resume(struct watch_engine *engine, uint64_t now_ns)
+{
+	struct index_found found = {0};
+	int err = index_resume(engine->index, engine->server_seq, &found);
+
+	if (err == 0 && found.behind)
+		err = engine_begin_anew(engine);
+	if (err != 0)
+		return err;
+	engine->resume_due = false;
+	engine->resuming = true;
+	watch_engine_commit(engine, now_ns);
+	return 0;
 }
 
 /* What others may look at. */
@@ -222,6 +257,13 @@ static int engine_turn(struct watch_engine *engine, const struct moment *now)
 	}
 	if (engine->uncommitted && watch_engine_commit(engine, now->boot_ns) != 0)
 		return 0;
+	if (engine->resume_due) {
+		done = engine_resume(engine, now->boot_ns);
+		if (done < 0)
+			engine_undo(engine, done, now->boot_ns);
+		if (done < 0 || engine->uncommitted)
+			return 0;
+	}
 	for (unsigned i = 0; i < engine->trees; i++) {
 		done = watch_tree_turn(&engine->tree[i], now);
 		if (engine->uncommitted)
@@ -297,36 +339,15 @@ void watch_engine_acknowledge(struct watch_engine *engine, uint64_t seq)
 		atomic_store(&engine->acknowledging, false);
 }
 
-/* The server knows another story than ours: all is told anew. */
-static int engine_begin_anew(struct watch_engine *engine)
-{
-	int err = 0;
-
-	for (unsigned i = 0; i < engine->trees && err == 0; i++)
-		err = index_clear(engine->index, engine->tree[i].index.tree);
-	if (err == 0)
-		engine_doubt(engine, "server", true);
-	return err;
-}
-
 static void engine_heard_resume(struct loop_mail *mail, struct loop *loop)
 {
 	struct watch_note *note = (struct watch_note *)mail;
 	struct watch_engine *engine = note->engine;
-	uint64_t server_seq = note->number, now_ns = loop_now(loop)->boot_ns;
-	struct index_found found = {0};
-	int err = engine->stop_now ? ERR_DRAINED : index_resume(engine->index, server_seq, &found);
 
-	if (err == 0 && found.behind)
-		err = engine_begin_anew(engine);
-	if (err == 0)
-		err = watch_engine_commit(engine, now_ns);
+	engine->server_seq = note->number;
+	engine->resume_due = true;
+	engine->resuming = false;
 	free(note);
-	if (err == 0)
-		engine_post(engine,
-			    &(struct watch_note){.kind = WATCH_RESUMED, .number = server_seq});
-	else if (!engine->stop_now && !engine->uncommitted)
-		engine_undo(engine, err, now_ns);
 }
 
 void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq)

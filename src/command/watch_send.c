@@ -14,7 +14,8 @@ struct watch_read {
 	struct watch *watch; /* NULL: nobody waits any more */
 	struct spool *spool;
 	uint64_t after;
-	uint64_t talk; /* of which conversation: a later one begins elsewhere */
+	uint64_t newest; /* committed when it began, and so in sight */
+	uint64_t talk;   /* of which conversation: a later one begins elsewhere */
 	int found;
 	struct spool_block block;
 };
@@ -53,7 +54,7 @@ static void send_has_read(struct work_job *job)
 		watch_end(w, say_error(SAY_FILE, w->state, read->found));
 	else if (wanted && read->found > 0)
 		send_block(w, &read->block);
-	else if (wanted)
+	else if (wanted && w->newest == read->newest)
 		w->newest = w->sent; /* nothing is there: until the next commit */
 	free(read);
 	if (!w->over)
@@ -74,6 +75,7 @@ static void send_next(struct watch *w)
 				    .watch = w,
 				    .spool = w->spool,
 				    .after = w->sent,
+				    .newest = w->newest,
 				    .talk = w->client.id};
 	if (work_submit(w->client.work, w->loop, &read->job) == 0)
 		w->reading = read;
@@ -108,10 +110,10 @@ static void send_refused(struct watch *w, const struct message *message)
 	struct text t = TEXT_OVER(reason);
 
 	text_put_visible(&t, message->body, false);
-	if (w->said != (int)message->number[0])
+	w->turned_away = 1 + (int)message->number[0];
+	if (w->said != w->turned_away)
 		say_warning(_("%s refuses: %s (%s)"), w->client.where,
 			    feed_refusal_name((unsigned)message->number[0]), reason);
-	w->turned_away = (int)message->number[0];
 	if (!feed_refusal_passes((unsigned)message->number[0]))
 		watch_end(w, say_error(SAY_TALK, w->client.where, ERR_REFUSES));
 }
