@@ -105,6 +105,17 @@ static bool tree_is_ours(const struct watch_tree *tree, struct bytes path)
 	       bytes_equal(bytes_after(ours, tree->root.len + 1), path);
 }
 
+/* As a .gitignore would leave it out: by its own name, or with a directory above it. */
+static bool is_included(const struct watch_engine_plan *plan, struct bytes path)
+{
+	for (size_t len = 0; len <= path.len; len++)
+		if ((len == path.len || path.data[len] == '/') &&
+		    ignore_path(plan->include, plan->includes, bytes_first(path, len),
+				len < path.len))
+			return true;
+	return false;
+}
+
 static bool tree_ignored(void *owner, struct bytes path, bool is_directory)
 {
 	const struct watch_tree *tree = owner;
@@ -113,9 +124,8 @@ static bool tree_ignored(void *owner, struct bytes path, bool is_directory)
 	if (is_directory && tree_is_ours(tree, path))
 		return true;
 	if (plan->includes > 0 && !is_directory) {
-		for (unsigned i = 0; i < plan->includes; i++)
-			if (ignore_matches(&plan->include[i], path, is_directory))
-				return false;
+		if (is_included(plan, path))
+			return false;
 		if (plan->excludes == 0)
 			return true;
 	}
