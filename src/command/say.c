@@ -192,6 +192,8 @@ static struct {
 	int stdout_errno; /* what first went wrong with it */
 	void (*clear)(void *owner);
 	void *clear_owner;
+	void (*put)(void *owner, struct bytes line);
+	void *put_owner;
 	char host[256];
 } speaker;
 
@@ -232,7 +234,10 @@ void say_event(const struct event *e)
 	struct text t = TEXT_OVER(line);
 
 	say_put_event(&t, e);
-	fwrite(t.data, 1, t.len, stdout);
+	if (speaker.put != NULL)
+		speaker.put(speaker.put_owner, text_bytes(&t));
+	else
+		fwrite(t.data, 1, t.len, stdout);
 }
 
 /* `prise daytime: TEXT`, in `colour` (an SGR number) up to the colon on a terminal. What a peer or
@@ -458,6 +463,18 @@ void say_over(void (*clear)(void *owner), void *owner)
 	speaker.clear_owner = owner;
 }
 
+void say_through(void (*put)(void *owner, struct bytes line), void *owner)
+{
+	speaker.put = put;
+	speaker.put_owner = owner;
+}
+
+void say_stdout_failed(int error)
+{
+	if (speaker.stdout_errno == 0)
+		speaker.stdout_errno = error;
+}
+
 bool say_flush(void)
 {
 	bool failed = ferror(stdout) != 0;
@@ -471,7 +488,7 @@ bool say_flush(void)
 
 int say_end(int code)
 {
-	if (say_flush())
+	if (say_flush() && speaker.stdout_errno == 0)
 		return code;
 	if (speaker.stdout_errno == EPIPE)
 		return code; /* whoever read us has seen enough */

@@ -53,6 +53,12 @@ void say_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * terminal that is written over itself. NULL: there is none any more. */
 void say_over(void (*clear)(void *owner), void *owner);
 
+/* Events go there from now on, as lines of JSON, in place of stdout. NULL: to stdout again. */
+void say_through(void (*put)(void *owner, struct bytes line), void *owner);
+
+/* Somebody else found stdout failing, with this errno, or 0: say_end says so. */
+void say_stdout_failed(int error);
+
 /* An event as one line of JSON on stdout, with this machine's name as host. Any thread. */
 void say_event(const struct event *e);
 

@@ -77,6 +77,8 @@ void watch_end(struct watch *w, int code)
 	w->over = true;
 	w->code = code;
 	w->retry_due = true;
+	if (w->printer != NULL)
+		printer_leave(w->printer);
 	if (w->given->local)
 		loop_stop(w->loop);
 	else
@@ -104,7 +106,11 @@ static void watch_settled(void *owner, unsigned root, enum source_way way)
 {
 	const struct watch *w = owner;
 
-	say_note(_("watching %s (%s)"), w->root[root], source_way_name(way));
+	char shown[4 * PATH_MAX];
+	struct text path = TEXT_OVER(shown);
+
+	text_put_visible(&path, bytes_of_string(w->root[root]), false);
+	say_note(_("watching %s (%s)"), shown, source_way_name(way));
 }
 
 /* What is to be watched. */
@@ -114,6 +120,11 @@ static bool is_beneath(const char *path, const char *root)
 	size_t len = strlen(root);
 
 	return strncmp(path, root, len) == 0 && (path[len] == '\0' || path[len] == '/' || len == 1);
+}
+
+static int by_path(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
 static int say_no_directory(const char *path)
@@ -149,6 +160,7 @@ static int take_roots(struct watch *w)
 				return say_usage(_("the upper one alone"),
 						 _("%s is watched with %s already"), call->argv[i],
 						 call->argv[j]);
+	qsort(w->root, w->roots, sizeof w->root[0], by_path);
 	return 0;
 }
 
@@ -170,7 +182,8 @@ static uint64_t fingerprint(uint64_t hash, const char *s)
 	return hash;
 }
 
-/* One database a set of trees and a server, where the state is; a local one has no name. */
+/* One database a set of trees, in whatever order, and a server, where the state is; a local one has
+ * no name. */
 static int find_state(struct watch *w)
 {
 	struct text path = TEXT_OVER(w->state);
@@ -182,7 +195,10 @@ static int find_state(struct watch *w)
 		return 0;
 	}
 	err = place_state(&path);
-
+	if (err == ERR_NO_FILE)
+		return say_told("", err,
+				_("no variable says where to keep what waits for the server"),
+				_("HOME or XDG_STATE_HOME, set"));
 	for (unsigned i = 0; i < w->roots; i++)
 		hash = fingerprint(hash, w->root[i]);
 	text_put_string(&path, "/watch");
@@ -212,6 +228,9 @@ static int say_not_started(const struct watch *w, unsigned bad, int err, const c
 	if (err == ERR_FULL)
 		return say_error_try(SAY_FILE, w->root[bad], err,
 				     _("`sysctl fs.inotify.max_user_instances=512` as root"));
+	if (err == ERR_PERMISSION && w->given->source == SOURCE_FANOTIFY)
+		return say_error_try(SAY_FILE, "fanotify", err,
+				     _("--source best, or as root: it wants CAP_SYS_ADMIN"));
 	if (err == ERR_SYSTEM && w->given->source != SOURCE_BEST)
 		return say_error_try(SAY_FILE, w->root[bad], err, _("--source best"));
 	return say_error(SAY_FILE, w->root[bad], err);
@@ -274,9 +293,15 @@ static int watch_go(struct watch *w)
 	err = loop_signals(w->loop, signals, 3, watch_caught, w);
 	if (err != 0)
 		return say_error(SAY_RUN, "watch", err);
+	if (w->given->local || w->call->common.json)
+		err = watch_print_begin(w);
+	if (err != 0)
+		return say_error(SAY_RUN, "watch", err);
 	code = start_engine(w);
-	if (code != 0)
+	if (code != 0) {
+		watch_print_end(w);
 		return code;
+	}
 	watch_show_begin(w);
 	if (w->given->local)
 		loop_run(w->loop);
@@ -285,6 +310,7 @@ static int watch_go(struct watch *w)
 	watch_show_end(w);
 	watch_send_close(w); /* first, so that the last handle is one that may write */
 	watch_engine_stop(w->engine);
+	watch_print_end(w);
 	return say_end(w->code);
 }
 
@@ -324,6 +350,10 @@ static int watch_run(struct command_call *call)
 	struct watch *w;
 	int code;
 
+	if (given->local && (call->common.tls || call->common.timeout_ms != 0 || call->common.v4 ||
+			     call->common.v6))
+		return say_usage(_("--to HOST in place of --local"),
+				 _("--local has no server to talk to"));
 	if (given->local == (given->to != NULL))
 		return say_usage(_("prise watch DIR --to HOST, or prise watch DIR --local"),
 				 given->local ? _("--local has no server: leave --to out")

@@ -4,6 +4,7 @@
 #define COMMAND_WATCH_H
 
 #include "command/client.h"
+#include "command/printer.h"
 #include "command/say.h"
 #include "command/watch_engine.h"
 #include "proto/feed.h"
@@ -53,8 +54,13 @@ struct watch {
 	struct watch_read *reading;
 	bool retry_due;
 	struct wheel_timer retry;
-	int turned_away; /* by this conversation's refusal, or 0 */
-	int said;        /* the newest trouble that was told: an ERR_, a refusal; 0: none since */
+	int turned_away; /* this conversation's refusal (its number and one), or 0 */
+	int said;        /* the newest trouble that was told: an ERR_, or as above; 0: none since */
+
+	/* What is printed; NULL: nothing. */
+	struct printer *printer;
+	uint64_t missed, missed_from, missed_to; /* lines that a reader was too slow for; numbers */
+	char line[CHANGE_JSON_BYTES];
 
 	/* What is shown. */
 	struct wheel_timer tick;
@@ -66,14 +72,17 @@ struct watch {
 	bool said_gone[WATCH_TREES_MOST];
 	int said_unwatched[WATCH_TREES_MOST];
 	int32_t utc_offset_s;
-	char line[CHANGE_JSON_BYTES];
 };
 
 /* Ends the command's loop with this code; the first one counts. */
 void watch_end(struct watch *w, int code);
 
-/* watch_show.c. A change, on stdout, in the engine's thread. */
+/* watch_show.c. A change, on stdout, in the engine's thread. Whoever reads too slowly makes it wait
+ * where there is no server, and misses lines, which a `gap` counts, where there is one. */
 void watch_show_change(void *owner, const struct change *change, uint64_t seq);
+/* Before the engine and after it. 0, or as printer_start. */
+int watch_print_begin(struct watch *w);
+void watch_print_end(struct watch *w);
 /* In the same thread: what was shown is to be seen now. */
 void watch_show_rested(void *owner);
 /* How it is going, on stderr: twice a second on a terminal, else what is news. */

@@ -3,9 +3,36 @@
 #include "command/watch.h"
 
 #include <inttypes.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WATCH_TICK_MS = 500 };
+enum { WATCH_TICK_MS = 500, WATCH_PRINT_END_MS = 1000, PATH_COLUMNS_LEAST = 12 };
+
+static void print_event(void *owner, struct bytes line)
+{
+	struct watch *w = owner;
+
+	printer_put(w->printer, line, false);
+	printer_flush(w->printer);
+}
+
+/* How many lines are missing here, once there is room again. */
+static bool print_gap(struct watch *w)
+{
+	char line[8 * EVENT_TEXT_BYTES];
+	struct text t = TEXT_OVER(line);
+	struct event e;
+
+	event_init(&e, EVENT_WARNING, "gap", "watch", say_now_us());
+	event_uint(&e, "dropped", w->missed);
+	event_uint(&e, "from", w->missed_from);
+	event_uint(&e, "to", w->missed_to);
+	say_put_event(&t, &e);
+	if (!printer_put(w->printer, text_bytes(&t), false))
+		return false;
+	w->missed = 0;
+	return true;
+}
 
 void watch_show_change(void *owner, const struct change *change, uint64_t seq)
 {
@@ -16,22 +43,45 @@ void watch_show_change(void *owner, const struct change *change, uint64_t seq)
 		change_put_json(&t, change, w->host, NULL, w->given->local ? 0 : seq);
 	else
 		change_put_line(&t, change, NULL, w->utc_offset_s);
-	fwrite(t.data, 1, t.len, stdout);
+	if ((w->missed == 0 || print_gap(w)) &&
+	    printer_put(w->printer, text_bytes(&t), w->given->local))
+		return;
+	if (w->missed++ == 0)
+		w->missed_from = seq;
+	w->missed_to = seq;
 }
 
 void watch_show_rested(void *owner)
 {
-	fflush(stdout);
+	struct watch *w = owner;
+
+	printer_flush(w->printer);
 }
 
-static void put_trees(struct text *t, const struct watch *w, const struct watch_view *view)
+/* The tree, or how many there are, within so many columns: of a long path the end. */
+static void put_trees(struct text *t, const struct watch *w, size_t columns)
+{
+	char shown[4 * PATH_MAX];
+	struct text path = TEXT_OVER(shown);
+	struct bytes b;
+
+	if (w->roots > 1) {
+		text_printf(t, _("%u trees"), w->roots);
+		return;
+	}
+	text_put_visible(&path, bytes_of_string(w->root[0]), false);
+	b = text_bytes(&path);
+	if (text_columns(b) > columns) {
+		text_put_string(t, "…");
+		b = text_last_columns(b, columns - 1);
+	}
+	text_put(t, b);
+}
+
+static void put_ways(struct text *t, const struct watch *w, const struct watch_view *view)
 {
 	bool in_doubt = false;
 
-	if (w->roots == 1)
-		text_put_visible(t, bytes_of_string(w->root[0]), false);
-	else
-		text_printf(t, _("%u trees"), w->roots);
 	text_printf(t, " (%s", source_way_name(view->tree[0].way));
 	for (unsigned i = 0; i < w->roots; i++) {
 		in_doubt = in_doubt || view->tree[i].in_doubt;
@@ -57,17 +107,32 @@ static void put_server(struct text *t, const struct watch *w, const struct watch
 		text_put_string(t, _("connected"));
 }
 
+static size_t terminal_columns(void)
+{
+	struct winsize size = {0};
+
+	return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* What fits the terminal: a line that wraps could not be written over. */
 static void show_line(struct watch *w, const struct watch_view *view, uint64_t now_ns)
 {
-	char line[512];
-	struct text t = TEXT_OVER(line);
+	char rest[512], line[1024];
+	struct text r = TEXT_OVER(rest), t = TEXT_OVER(line);
 	double seconds = (double)(now_ns - w->tick_ns) / (double)MOMENT_S;
+	size_t width = terminal_columns() - 1, columns;
+	struct bytes b;
 
-	put_trees(&t, w, view);
-	text_printf(&t, _(" · %" PRIu64 " entries · %.0f changes/s"), view->entries,
+	put_ways(&r, w, view);
+	text_printf(&r, _(" · entries: %" PRIu64 " · %.0f changes/s"), view->entries,
 		    seconds > 0 ? (double)(view->changes - w->tick_changes) / seconds : 0.0);
-	put_server(&t, w, view);
-	fprintf(stderr, "\r\033[K%s", line);
+	put_server(&r, w, view);
+	columns = text_columns(text_bytes(&r));
+	put_trees(&t, w,
+		  columns + PATH_COLUMNS_LEAST < width ? width - columns : PATH_COLUMNS_LEAST);
+	text_put(&t, text_bytes(&r));
+	b = text_first_columns(text_bytes(&t), width);
+	fprintf(stderr, "\r\033[K%.*s", (int)b.len, (const char *)b.data);
 	fflush(stderr);
 	w->shown = true;
 }
@@ -139,7 +204,7 @@ static void tick(struct wheel_timer *timer, void *context)
 	uint64_t now_ns = loop_now(w->loop)->boot_ns;
 	struct watch_view view;
 
-	if (!say_flush()) {
+	if (w->printer != NULL && printer_error(w->printer) != 0) {
 		watch_end(w, 0);
 		return;
 	}
@@ -151,6 +216,23 @@ static void tick(struct wheel_timer *timer, void *context)
 	w->tick_changes = view.changes;
 	w->tick_ns = now_ns;
 	loop_arm(w->loop, timer, now_ns + WATCH_TICK_MS * MOMENT_MS);
+}
+
+int watch_print_begin(struct watch *w)
+{
+	int err = printer_start(&w->printer);
+
+	if (err == 0)
+		say_through(print_event, w);
+	return err;
+}
+
+void watch_print_end(struct watch *w)
+{
+	if (w->printer == NULL)
+		return;
+	say_through(NULL, NULL);
+	say_stdout_failed(printer_stop(w->printer, WATCH_PRINT_END_MS));
 }
 
 void watch_show_begin(struct watch *w)

@@ -13,6 +13,7 @@ import time
 import pexpect
 import pytest
 import truth
+from feeding import stored
 from support import SECONDS, free_port, wait_until
 
 SOURCES = ["inotify", "poll"] + (["fanotify"] if os.geteuid() == 0 else [])
@@ -56,6 +57,18 @@ class Local:
             return [e for e in self.changes() if e["type"] == "watch." + what
                     and e["path"] == str(path) and all(e.get(k) == v for k, v in fields.items())]
         return wait_until(found, f"{what} of {path}")[0]
+
+
+def fill_pipe_of(process, tree, least=1 << 20):
+    """Makes so many files that their lines are more than `least` bytes; how many."""
+    name = "n" * 200
+    made = least // 250 + 1000
+    for i in range(made):
+        (tree / f"{name}{i}").touch()
+    wait_until(lambda: b"pipe" in pathlib.Path(f"/proc/{process.pid}/wchan").read_bytes() or any(
+        b"pipe" in task.read_bytes()
+        for task in pathlib.Path(f"/proc/{process.pid}/task").glob("*/wchan")), "a full pipe")
+    return made
 
 
 @pytest.fixture
@@ -120,6 +133,18 @@ def test_what_is_excluded(prise, tree):
     local.wait_for("create", tree / "a.c")
     local.wait_for("create", tree / "keep.o")
     assert not any("build" in e["path"] or e["path"].endswith("a.o") for e in local.changes())
+
+
+def test_a_directory_that_alone_is_included(prise, tree):
+    """As a .gitignore takes a directory: with what is beneath; and `!` takes back out."""
+    local = Local(prise, tree, "--include", "src/", "--include", "*.c", "--include", "!no.c",
+                  "--include", ".sign")
+    for name in ("src/in/deep.o", "src/a", "no.c", "b.o", "b.c"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b"")
+        if name != "b.o" and name != "no.c":
+            local.wait_for("create", tree / name)
+    assert not any(e["path"].endswith(("no.c", "b.o")) for e in local.changes())
 
 
 def test_what_alone_is_included(prise, tree):
@@ -188,6 +213,57 @@ def test_the_tree_itself_goes_and_returns(local, tree):
     local.wait_for("create", tree / "b")
 
 
+def test_a_reader_that_sleeps_does_not_keep_it_from_ending(prise, tree):
+    """`| less`: the pipe is full and nobody reads."""
+    process = prise.start("watch", tree, "--local", "--source", "inotify", stdin=subprocess.DEVNULL)
+    fill_pipe_of(process, tree)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 143
+
+
+def test_a_reader_that_sleeps_keeps_nothing_from_the_server(prise, serve, tree):
+    """What it misses is counted, with the numbers that `prise events` has."""
+    port = serve("collect").port("collect")
+    process = prise.start("watch", tree, "--to", f"127.0.0.1:{port}", "--json",
+                          stdin=subprocess.DEVNULL)
+    wait_until(lambda: stored(prise, "--type", "settled"), "the tree to be known")
+    made = fill_pipe_of(process, tree, 3 << 20)
+    wait_until(lambda: len(stored(prise, "--type", "create")) == made + 1, "everything")
+    os.set_blocking(process.stdout.fileno(), False)
+    printed = b""
+
+    def missed():
+        nonlocal printed
+        printed += process.stdout.read() or b""
+        (tree / "one more").write_bytes(b"")
+        (tree / "one more").unlink()
+        return [json.loads(line) for line in printed.splitlines(keepends=True)
+                if b'"dropped"' in line and line.endswith(b"\n")]
+    gap, = wait_until(missed, "a word on what is missing")
+    told = [json.loads(line) for line in printed.splitlines(keepends=True) if line.endswith(b"\n")]
+    told = [event for event in told if "seq" in event or event == gap]
+    at = told.index(gap)
+    assert gap["from"] == told[at - 1]["seq"] + 1 and gap["to"] == told[at + 1]["seq"] - 1
+    assert gap["dropped"] == gap["to"] - gap["from"] + 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(SECONDS) == 143
+
+
+def test_the_line_that_updates_fits_the_terminal(prise, tree):
+    deep = tree / ("d" * 100) / "été"
+    deep.mkdir(parents=True)
+    child = pexpect.spawn(prise.path, ["watch", str(deep), "--to", f"127.0.0.1:{free_port()}"],
+                          timeout=SECONDS, env={**prise.environment, "LC_ALL": "C.UTF-8"},
+                          dimensions=(24, 60))
+    child.expect(rb"\x1b\[K([^\r\n]*)\r\x1b\[K")
+    line = child.match[1].decode()
+    assert len(line) == 59 and line.startswith("…") and "entries: " in line
+    child.setwinsize(24, 200)
+    child.expect(rb"\x1b\[K([^\r\n]*/\xc3\xa9t\xc3\xa9 \([^\r\n]*away)")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+
+
 def test_a_word_does_not_run_into_the_line_that_updates(prise, serve, tree):
     """On a terminal: what is said stands on a line of its own, from its beginning."""
     port = free_port()
@@ -217,6 +293,7 @@ def test_usage(prise, tree):
     assert prise("watch", "--local").code == 2
     assert prise("watch", tree).code == 2
     assert prise("watch", tree, "--local", "--to", "127.0.0.1").code == 2
+    assert "no server to talk to" in prise("watch", tree, "--local", "--tls").err
     (tree / "in").mkdir()
     assert prise("watch", tree, tree / "in", "--local").code == 2
     done = prise("watch", tree / "none", "--local")
@@ -346,6 +423,20 @@ def test_one_watcher_of_a_tree_for_a_server(world, prise):
                           env=w.environment("c"), capture_output=True, timeout=SECONDS,
                           check=False)
     assert done.returncode == 9 and b"another prise watches" in done.stderr
+
+
+def test_a_state_is_of_a_set_of_trees_in_any_order(prise, tree):
+    kept = pathlib.Path(prise.environment["XDG_STATE_HOME"])
+    for name in "ab":
+        (tree / name).mkdir()
+    port = free_port()
+    for names in "ab", "ba":
+        process = prise.start("watch", *(tree / name for name in names), "--to",
+                              f"127.0.0.1:{port}", stdin=subprocess.DEVNULL)
+        process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.wait(SECONDS)
+    assert len(list(kept.rglob("*.db"))) == 1
 
 
 def test_a_server_that_is_none(prise, tree, serve):
