@@ -305,7 +305,7 @@ static int resolve(struct model *m, uint64_t directory)
 		struct bytes name = bytes_first(rest, bytes_find_byte(rest, '/'));
 		struct model_entry *e = model_find(m, node, name);
 
-		if (m->paths && !(m->node[node].mode & 0111))
+		if (!m->root && !(m->node[node].mode & 0111))
 			return ERR_PERMISSION;
 		if (e == NULL || m->node[e->node].kind != CHANGE_DIRECTORY ||
 		    m->node[e->node].mounted)
@@ -313,19 +313,27 @@ static int resolve(struct model *m, uint64_t directory)
 		node = e->node;
 		rest = bytes_after(rest, name.len < rest.len ? name.len + 1 : name.len);
 	}
-	if (model_number(node) != (int)directory)
-		return ERR_NO_FILE;
-	return m->node[node].mode & 0111 ? node : ERR_PERMISSION;
+	return model_number(node) == (int)directory ? node : ERR_NO_FILE;
 }
 
-static int directory_of(struct model *m, uint64_t directory)
+/* By handle, or still open. */
+static int opened(const struct model *m, uint64_t directory)
 {
 	int node = (int)directory - MODEL_FIRST;
 
-	if (m->paths)
-		return resolve(m, directory);
 	assert(node >= 0 && node < MODEL_NODES);
 	return m->node[node].alive && m->node[node].kind == CHANGE_DIRECTORY ? node : ERR_NO_FILE;
+}
+
+/* Which way a directory is found stays the same: those that nothing is remembered of (their names
+ * are too long, say) are not found elsewhere while the index has something above at an old place,
+ * though what is above them is. */
+static int directory_of(struct model *m, uint64_t directory)
+{
+	bool by_path = directory * 0x9e3779b97f4a7c15u % 100 < m->paths;
+	int d = by_path ? resolve(m, directory) : opened(m, directory);
+
+	return d >= 0 && !m->root && !(m->node[d].mode & 0111) ? ERR_PERMISSION : d;
 }
 
 static int look(void *owner, uint64_t directory, struct bytes name, struct settle_node *node)
@@ -375,7 +383,7 @@ static int list(void *owner, uint64_t directory,
 	d = directory_of(m, directory);
 	if (m->story)
 		fprintf(stderr, "list %d: %d\n", (int)directory, d);
-	if (d >= 0 && m->paths && !(m->node[d].mode & 0444))
+	if (d >= 0 && !m->root && !(m->node[d].mode & 0444))
 		return ERR_PERMISSION;
 	/* An open directory stays open, wherever it goes; when it is removed it is empty. */
 	generation = d >= 0 ? m->node[d].generation : 0;

@@ -61,7 +61,8 @@ struct model_event {
 struct model {
 	uint64_t random;
 	enum model_way way;
-	bool paths;           /* the eyes go by path, as somebody who is not root; else by inode */
+	bool root;            /* whoever looks, permissions do not matter to him */
+	unsigned paths;       /* percent of directories that are found by path; else by inode */
 	bool births;          /* the filesystem has times of birth */
 	bool down;            /* nobody is told anything */
 	unsigned merges;      /* percent */

@@ -467,10 +467,17 @@ static int mark_above(struct settle *s, uint64_t directory)
 	return r;
 }
 
+/* What may pass when something above changes or moves, of which the directory itself hears nothing:
+ * permissions, a place that is not where it was, a path that was too long. */
+static bool passes_from_above(int why)
+{
+	return why == ERR_PERMISSION || why == ERR_NO_FILE || why == ERR_TOO_LONG;
+}
+
 int settle_entry_closed(struct settle *s, uint64_t directory, int why)
 {
 	struct settle_directory d;
-	int r = why == ERR_PERMISSION ? mark_above(s, directory) : 0;
+	int r = passes_from_above(why) ? mark_above(s, directory) : 0;
 
 	if (r < 0)
 		return r;

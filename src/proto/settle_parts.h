@@ -33,8 +33,8 @@ enum {
 			      * be found, or may be another, born within the same tick */
 	SETTLE_CLOSED = 2,   /* it could not be read or watched: a gap was told */
 	SETTLE_UNSEEN = 4,   /* a deep list was to go below it, and could not */
-	SETTLE_BELOW = 8,    /* something below it was closed for want of permission, which may
-			      * come back with its own */
+	SETTLE_BELOW = 8,    /* something below it was closed for what may pass when it changes or
+			      * moves: all below is listed whenever it is seen */
 	SETTLE_UNSURE = 1,   /* (ctime) looked at so soon after its last change that another may
 			      * have had the same time */
 };

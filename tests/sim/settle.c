@@ -195,13 +195,22 @@ static void check(struct world *w)
 		snprintf(w->x.why, sizeof(w->x.why), "not done");
 }
 
+/* How directories are found: by handle, by path, or some so and some so. */
+static void choose_eyes(struct model *m)
+{
+	unsigned day = (unsigned)model_below(m, 3);
+
+	m->paths = day == 0 ? 0 : day == 1 ? 100 : (unsigned)model_below(m, 101);
+	m->root = day == 0 || (day == 2 && model_chance(m, 50));
+}
+
 /* What kind of day it is. */
 static void choose(struct world *w)
 {
 	struct model *m = &w->m;
 
+	choose_eyes(m);
 	m->way = model_chance(m, 50) ? MODEL_FANOTIFY : MODEL_INOTIFY;
-	m->paths = model_chance(m, 60);
 	m->births = model_chance(m, 85);
 	m->merges = (unsigned)model_below(m, 101);
 	m->halves = (unsigned)model_below(m, 101);

@@ -50,12 +50,12 @@ static int hear(void *owner, struct change *c, uint64_t directory, struct bytes 
 	return 0;
 }
 
-static void begin(const char *why, bool reset)
+static void look_with(const struct settle_eyes *eyes)
 {
 	struct settle_holder holder = {
 		.index = &model_index_calls,
 		.index_owner = &w->x,
-		.eyes = &model_eyes,
+		.eyes = eyes,
 		.eyes_owner = &w->m,
 		.emit = hear,
 		.owner = &w->x,
@@ -64,6 +64,11 @@ static void begin(const char *why, bool reset)
 	};
 
 	w->m.settle = settle_init(w->memory, HINTS, &holder);
+}
+
+static void begin(const char *why, bool reset)
+{
+	look_with(&model_eyes);
 	settle_doubt(w->m.settle, why, reset);
 }
 
@@ -103,6 +108,7 @@ static int world_begin(void **state)
 	model_init(&w->m, 1);
 	model_index_init(&w->x, &w->m);
 	w->m.merges = 100;
+	w->m.root = true;
 	w->memory = malloc(settle_bytes(HINTS));
 	begin("start", true);
 	forget();
@@ -114,7 +120,8 @@ static int world_begin_inotify(void **state)
 	int r = world_begin(state);
 
 	w->m.way = MODEL_INOTIFY;
-	w->m.paths = true;
+	w->m.root = false;
+	w->m.paths = 100;
 	w->m.halves = 100;
 	begin("start", false);
 	forget();
@@ -406,7 +413,8 @@ static void test_errors_come_again(void **state)
 static void test_permission(void **state)
 {
 	(void)state;
-	w->m.paths = true;
+	w->m.root = false;
+	w->m.paths = 100;
 	model_mkdir(&w->m, "tree/d");
 	model_write(&w->m, "tree/d/f", 3);
 	for (unsigned i = 0; i < 4; i++) /* till nothing about f is unsure */
@@ -450,19 +458,10 @@ static bool leaves_out(void *owner, uint64_t directory, struct bytes name, bool 
 static void test_ignored(void **state)
 {
 	struct settle_eyes eyes = model_eyes;
-	struct settle_holder holder = {
-		.index = &model_index_calls,
-		.index_owner = &w->x,
-		.eyes = &eyes,
-		.eyes_owner = &w->m,
-		.emit = hear,
-		.owner = &w->x,
-		.root = BYTES_LITERAL(MODEL_ROOT),
-	};
 
 	(void)state;
 	eyes.ignored = leaves_out;
-	w->m.settle = settle_init(w->memory, HINTS, &holder);
+	look_with(&eyes);
 	model_write(&w->m, "tree/x", 3);
 	assert_string_equal(heard(), "create x");
 	model_remove(&w->m, "tree/x");
@@ -470,6 +469,35 @@ static void test_ignored(void **state)
 	model_write(&w->m, "tree/x/f", 3);
 	settle();
 	assert_string_equal(w->heard, "delete x");
+}
+
+static uint64_t not_found; /* a directory that is not to be found now, though its name is there */
+
+static int enter_found(void *owner, uint64_t directory)
+{
+	return directory == not_found ? ERR_NO_FILE : model_eyes.enter(owner, directory);
+}
+
+/* What could not be found is looked for again once something above it has moved. */
+static void test_found_again(void **state)
+{
+	struct settle_eyes eyes = model_eyes;
+
+	(void)state;
+	eyes.enter = enter_found;
+	look_with(&eyes);
+	model_mkdir(&w->m, "tree/a");
+	forget();
+	settle_list(w->m.settle, MODEL_TREE, true, &w->m.now); /* nothing there is fresh any more */
+	forget();
+	model_mkdir(&w->m, "tree/a/d");
+	not_found = model_inode(&w->m, "tree/a/d");
+	model_write(&w->m, "tree/a/d/f", 3);
+	settle();
+	not_found = 0;
+	model_rename(&w->m, "tree/a", "tree/c");
+	assert_string_equal(heard(), "create a/d, gap a/d no_file, "
+				     "move a c, create c/d/f, settled c/d");
 }
 
 static void test_budget(void **state)
@@ -563,6 +591,7 @@ int main(void)
 		BOTH(test_permission),
 		BOTH(test_too_long),
 		BOTH(test_ignored),
+		cmocka_unit_test_setup_teardown(test_found_again, world_begin_inotify, world_end),
 		BOTH(test_budget),
 		BOTH(test_path),
 	};
