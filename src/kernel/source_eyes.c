@@ -2,7 +2,7 @@
  *
  * A directory is asked through a descriptor of its own, which follows it wherever it is moved, and
  * keeps its inode from being given to another. Some are kept open, by inode; one that is not is
- * opened by its handle (fanotify), from where it was last seen, or by the path that the index has,
+ * opened by its handle (fanotify), from where it was last seen, or from where the index has it,
  * and compared with the inode wanted. Limit: its time of birth is not compared; what is looked at
  * is in any case what stands in the tree at that path. Names longer than 255 bytes do not exist
  * here. statx(2), openat2(2), getdents64(2). */
@@ -273,22 +273,48 @@ static int open_root(struct source *s)
 	return listable(proved);
 }
 
+/* A descriptor of a directory that need not be looked for: it is open, the root, or has a handle.
+ */
+static int open_at_hand(struct source *s, uint64_t inode)
+{
+	struct source_opened *opened = find_opened(s, inode);
+	struct source_entry *entry;
+
+	if (opened != NULL)
+		return opened->fd;
+	entry = s->kind->reopen != NULL ? source_set_find(&s->set, inode) : NULL;
+	if (inode == s->root.inode || (entry != NULL && (entry->flags & SOURCE_ENTRY_KEYED)))
+		return source_eyes_open(s, inode);
+	return ERR_NO_FILE;
+}
+
+/* Where the index has it, from the nearest directory above that is at hand: what is further up may
+ * have moved, and the index not know of it yet. So what can be looked at there can be opened. */
 static int open_path(struct source *s, uint64_t inode)
 {
-	char buffer[CHANGE_PATH_BYTES + CHANGE_NAME_BYTES + 2];
-	struct text path = TEXT_OVER(buffer);
-	int root, err = settle_path(s->settle, inode, (struct bytes){NULL, 0}, &path);
+	char path[CHANGE_PATH_BYTES];
+	size_t at = sizeof(path);
+	struct settle_place place;
+	uint64_t above = inode;
+	int from = ERR_NO_FILE;
 
-	if (err != 0)
-		return err;
-	if (path.cut)
-		return ERR_TOO_LONG;
-	while (path.len > 0 && path.data[path.len - 1] == '/')
-		path.len--;
-	root = source_eyes_open(s, s->root.inode);
-	if (root < 0 || path.len == 0)
-		return root < 0 ? root : ERR_NO_FILE;
-	return listable(proven(s, inode, walk(s, root, text_bytes(&path))));
+	while (from == ERR_NO_FILE && above != s->root.inode) {
+		int err = settle_above(s->settle, above, &place);
+
+		if (err < 0 || place.directory == 0)
+			return err < 0 ? err : ERR_NO_FILE;
+		if (at < 1u + place.len)
+			return ERR_TOO_LONG;
+		if (above != inode)
+			path[--at] = '/';
+		at -= place.len;
+		memcpy(path + at, place.name, place.len);
+		above = place.directory;
+		from = open_at_hand(s, above);
+	}
+	if (from < 0)
+		return from;
+	return listable(proven(s, inode, walk(s, from, bytes_of(path + at, sizeof(path) - at))));
 }
 
 static int open_anew(struct source *s, uint64_t inode)

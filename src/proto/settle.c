@@ -10,7 +10,7 @@
  * Hints and lists take turns. A doubt empties the queue: its list covers what waited. One that
  * comes during another's pass begins after it, or at once when the index was emptied.
  *
- * Not to be called from within the holder's functions, but for settle_path. */
+ * Not to be called from within the holder's functions, but for settle_path and settle_above. */
 #include "proto/settle_parts.h"
 
 enum { TURN = 32 };

@@ -16,7 +16,8 @@
  *
  * Pure: looking, the index and what becomes of the changes are the holder's. One settler is one
  * tree on one filesystem. It may work in any thread, and its holder may block. None of the calls
- * below is for use within the holder's own functions, but settle_path and settle_root.
+ * below is for use within the holder's own functions, but settle_path, settle_above and
+ * settle_root.
  *
  * One thing hints by name cannot tell: a file with several names, written through one that is gone
  * again, or has left the tree, before it was ever seen there. */
@@ -158,6 +159,9 @@ uint64_t settle_due(const struct settle *s);
 /* The path of an entry, beneath the root and without a slash at its front, as the index has it: 0,
  * or ERR_NO_FILE (the directory is not in the index), ERR_TOO_LONG. The root's is empty. */
 int settle_path(struct settle *s, uint64_t directory, struct bytes name, struct text *path);
+
+/* Where the index has a directory (the root: at directory 0): 0, or ERR_NO_FILE. */
+int settle_above(struct settle *s, uint64_t directory, struct settle_place *at);
 
 /* The inode of the root, once it is known; else 0. */
 uint64_t settle_root(const struct settle *s);

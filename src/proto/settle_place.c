@@ -202,6 +202,16 @@ int settle_path(struct settle *s, uint64_t directory, struct bytes name, struct 
 	return path->cut ? ERR_TOO_LONG : 0;
 }
 
+int settle_above(struct settle *s, uint64_t directory, struct settle_place *at)
+{
+	struct settle_directory *slot;
+	int r = directory_slot(s, directory, &slot);
+
+	if (r == 1)
+		*at = slot->at;
+	return r < 0 ? r : r == 1 ? 0 : ERR_NO_FILE;
+}
+
 int settle_path_len(struct settle *s, const struct settle_place *at)
 {
 	struct bytes path;

@@ -14,6 +14,9 @@
 
 #include <cmocka.h>
 
+/* Longer than the eyes remember. */
+#define LONG_NAME "0123456789012345678901234567890123456789012345678901234567890123456789"
+
 static void expect_kind(struct sourcing *s, const char *directory, const char *name, int kind)
 {
 	struct settle_node node = {0};
@@ -328,6 +331,29 @@ static void test_moved_away(void **state)
 	sourcing_end(&s);
 }
 
+/* Where a name can be looked at, the directory that stands there can be opened, be what is further
+ * up elsewhere by now. */
+static void test_moved_above(void **state)
+{
+	struct settle_node node;
+	struct sourcing s;
+	uint64_t b, d;
+
+	if (!sourcing_begin_entered(&s, state, "mkdir -p a/b && touch a/b/f"))
+		skip();
+	b = sourcing_inode(&s, "a/b");
+	sourcing_run(&s, "mkdir a/b/" LONG_NAME " && touch a/b/" LONG_NAME "/f");
+	d = sourcing_inode(&s, "a/b/" LONG_NAME);
+	sourcing_expect(&s, "a/b", LONG_NAME);
+	source_eyes_rest(s.source, true);
+	assert_int_equal(sourcing_look(&s, b, "f", &node), 1);
+	sourcing_run(&s, "mv a c");
+	assert_int_equal(sourcing_look(&s, b, LONG_NAME, &node), 1);
+	assert_int_equal(source_eyes.enter(s.source, d), 0);
+	assert_int_equal(sourcing_look(&s, d, "f", &node), 1);
+	sourcing_end(&s);
+}
+
 static bool leave_out(void *owner, struct bytes path, bool is_directory)
 {
 	(void)owner;
@@ -435,6 +461,7 @@ int main(void)
 			EACH(test_deep, ways[i]),
 			EACH(test_deep_without_openat2, ways[i]),
 			EACH(test_moved_away, ways[i]),
+			EACH(test_moved_above, ways[i]),
 			EACH(test_ignored, ways[i]),
 			EACH(test_open_file, ways[i]),
 			EACH(test_left_is_not_told, ways[i]),

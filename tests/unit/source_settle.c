@@ -25,7 +25,7 @@ enum {
 	ENTRIES = INDEXING_ENTRIES,
 	PROCESSES = 2,
 	OPERATIONS = 400,
-	PATH_BYTES = 512,
+	PATH_BYTES = 2048,
 	POLL_MS = 20,
 	DEADLINE_S = 20,
 };
@@ -175,13 +175,16 @@ static unsigned draw(uint64_t *seed, unsigned below)
 
 static void draw_path(uint64_t *seed, char *path)
 {
-	static const char *const names[] = {"a", "b", "c", "d\n\"", "e\xff"};
+	/* The longest is not remembered by the eyes, and such directories are looked for. */
+	static const char *const names[] = {
+		"a",     "b",     "c",
+		"d\n\"", "e\xff", "01234567890123456789012345678901234567890123456789"};
 	unsigned depth = 1 + draw(seed, 4);
 
 	path[0] = '\0';
 	for (unsigned i = 0; i < depth; i++) {
 		strcat(path, i > 0 ? "/" : "");
-		strcat(path, names[draw(seed, 5)]);
+		strcat(path, names[draw(seed, 6)]);
 	}
 }
 

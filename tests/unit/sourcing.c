@@ -139,6 +139,19 @@ int settle_path(struct settle *s, uint64_t directory, struct bytes name, struct 
 	return path->cut ? ERR_TOO_LONG : err;
 }
 
+int settle_above(struct settle *s, uint64_t directory, struct settle_place *at)
+{
+	const struct sourcing_directory *d = find_directory(world, directory);
+
+	(void)s;
+	if (d == NULL)
+		return ERR_NO_FILE;
+	at->directory = d->parent;
+	at->len = (uint8_t)strlen(d->name);
+	memcpy(at->name, d->name, at->len + 1u);
+	return 0;
+}
+
 void sourcing_enter(struct sourcing *s, uint64_t directory)
 {
 	struct sourcing_directory *d = find_directory(s, directory);
