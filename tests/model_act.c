@@ -152,6 +152,12 @@ static void blur_linked(struct model *m)
 		m->node[i].blurred |= m->node[i].links > 1 && !is_directory(m, (int)i);
 }
 
+/* A rename touches a file as a write does: with its time put back nothing tells them apart. */
+static void renamed(struct model *m, int node)
+{
+	m->node[node].dated |= m->node[node].mtime_ns == MODEL_DATED_NS;
+}
+
 static void rename_it(struct model *m, int from, struct bytes old, int to, struct bytes new)
 {
 	struct model_entry *target = model_find(m, to, new);
@@ -163,6 +169,7 @@ static void rename_it(struct model *m, int from, struct bytes old, int to, struc
 	model_detach(m, from, old);
 	m->busy_rename = false;
 	model_attach(m, to, new, node);
+	renamed(m, node);
 	model_notify_rename(m, from, old, to, new);
 	if (is_within(m, from, 1) != is_within(m, to, 1))
 		blur_linked(m);
@@ -178,6 +185,8 @@ static void exchange(struct model *m, int da, struct bytes a, int db, struct byt
 	m->busy_rename = false;
 	model_attach(m, da, a, nb);
 	model_attach(m, db, b, na);
+	renamed(m, na);
+	renamed(m, nb);
 	model_notify_rename(m, da, a, db, b);
 	model_notify_rename(m, db, b, da, a);
 	if (is_within(m, da, 1) != is_within(m, db, 1))
@@ -278,7 +287,7 @@ static void act_mode(struct model *m, int d)
 	if (m->node[e.node].mounted)
 		return;
 	if (!is_directory(m, e.node) && model_chance(m, 30)) {
-		m->node[e.node].mtime_ns = 1000000000; /* touch -d */
+		m->node[e.node].mtime_ns = MODEL_DATED_NS; /* touch -d */
 		change_mode(m, d, model_entry_name(&e), e.node, m->node[e.node].mode);
 		return;
 	}

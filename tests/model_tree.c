@@ -175,7 +175,8 @@ static struct model_event *event_at(struct model *m, unsigned i)
 static void post(struct model *m, const struct model_event *event)
 {
 	if (m->events + 1 < m->limit) {
-		*event_at(m, m->events++) = *event;
+		*event_at(m, m->events) = *event;
+		event_at(m, m->events++)->at_us = m->now.wall_us;
 		return;
 	}
 	if (m->events == 0 || event_at(m, m->events - 1)->type != MODEL_OVERFLOW) {
@@ -247,6 +248,11 @@ static struct settle_hint hint_of(const struct model_name *n)
 	};
 }
 
+static void note_late(struct model *m)
+{
+	m->late |= m->events > 0 && m->now.wall_us - event_at(m, 0)->at_us > 1000000;
+}
+
 bool model_tell(struct model *m, unsigned budget)
 {
 	bool any = m->events > 0;
@@ -255,6 +261,7 @@ bool model_tell(struct model *m, unsigned budget)
 		struct model_event *e = event_at(m, 0);
 		struct settle_hint a = hint_of(&e->a), b = hint_of(&e->b);
 
+		note_late(m);
 		if (m->story)
 			fprintf(stderr, "tell %d: %d/%.*s %u, %d/%.*s\n", e->type, (int)a.directory,
 				(int)a.name.len, a.name.data, a.flags, (int)b.directory,
@@ -273,6 +280,7 @@ bool model_tell(struct model *m, unsigned budget)
 
 void model_lose(struct model *m)
 {
+	note_late(m);
 	m->events = 0;
 	for (unsigned i = 0; i < m->fresh; i++)
 		m->node[i].watched = m->node[i].unwatched = false;

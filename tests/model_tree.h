@@ -18,6 +18,7 @@ enum {
 	MODEL_OUT = MODEL_FIRST + 2,
 	MODEL_EVENTS = 4096,
 	MODEL_TICK_NS = 4000000,
+	MODEL_DATED_NS = 1000000000, /* what times are set to by hand */
 };
 
 #define MODEL_ROOT "/w/tree"
@@ -33,6 +34,7 @@ struct model_node {
 	bool alive, watched, mounted;
 	bool unwatched; /* a watch was asked for and refused: list it from time to time */
 	bool blurred;   /* written through a name that is gone: nobody can have been told */
+	bool dated;     /* given a time by hand, and renamed: a write need not show */
 	bool opened;
 	bool linked_write; /* written while it had several names */
 	uint64_t generation;
@@ -56,6 +58,7 @@ struct model_name {
 struct model_event {
 	enum { MODEL_HINT, MODEL_RENAME, MODEL_OVERFLOW } type;
 	struct model_name a, b; /* b: the rename's `to` */
+	int64_t at_us;          /* wall */
 };
 
 struct model {
@@ -81,6 +84,7 @@ struct model {
 	struct model_event event[MODEL_EVENTS];
 	unsigned head, events;
 	uint64_t operations, overflows, generations;
+	bool late;           /* an event waited for longer than a second */
 	bool mounts_changed; /* of which nobody is told */
 };
 

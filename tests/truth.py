@@ -130,7 +130,7 @@ def difference(disk, told):
 # Who changes the tree: run as a process of its own
 
 NAMES = [b"a", b"b", b"c", b"dir", b"x.txt", b"with space", b"n\newline", b"q\"uote", b"\xff\xfe",
-         "été".encode(), b"-", b"c" * 200]
+         "été".encode(), b"-", b"c" * 200, b"d" * 60]
 
 
 def put(path, content, flags=os.O_TRUNC | os.O_CREAT):

@@ -32,7 +32,8 @@ struct settle *settle_init(void *memory, uint32_t hints, const struct settle_hol
 	s->root = 0;
 	s->longest = CHANGE_PATH_BYTES; /* not known yet */
 	s->longest_here = 0;
-	s->sure_us = 0;
+	s->sure_us = s->unsure_us = 0;
+	s->kept_us = -1;
 	s->why = NULL;
 	s->reset = s->in_pass = s->root_due = s->passing = s->overflowed = false;
 	settle_queue_init(&s->queue,
@@ -128,6 +129,7 @@ void settle_doubt(struct settle *s, const char *why, bool reset)
 {
 	settle_queue_clear(&s->queue);
 	settle_forget(s); /* what was written to the index may have been taken back */
+	s->kept_us = -1;
 	s->root_due = false;
 	if (reset) {
 		settle_walk_stop(s);
@@ -264,6 +266,25 @@ static void release(struct settle *s)
 		settle_queue_move(&s->queue, i, SETTLE_NOW);
 }
 
+/* Nothing waits, so what was unsure a while ago is sure. That is kept in the root's entry, for a
+ * settler that begins anew: once a second at most, and only if something is unsure. */
+static int rest(struct settle *s)
+{
+	struct settle_directory root;
+	int64_t since_us = s->now.wall_us - s->kept_us;
+	int r;
+
+	s->sure_us = s->now.wall_us;
+	if (s->kept_us < 0 || s->unsure_us + SETTLE_LATE_US <= s->kept_us ||
+	    (since_us >= 0 && since_us < SETTLE_LATE_US))
+		return 0;
+	r = settle_directory(s, s->root, &root);
+	if (r <= 0)
+		return r;
+	s->kept_us = s->sure_us;
+	return settle_put(s, &root.at, &root.node);
+}
+
 int settle_step(struct settle *s, unsigned budget, const struct moment *now)
 {
 	int err = 0;
@@ -281,9 +302,7 @@ int settle_step(struct settle *s, unsigned budget, const struct moment *now)
 		return err;
 	if (has_work(s))
 		return 1;
-	if (settle_queue_first(&s->queue, SETTLE_WAITING) == 0)
-		s->sure_us = now->wall_us;
-	return 0;
+	return settle_queue_first(&s->queue, SETTLE_WAITING) == 0 ? rest(s) : 0;
 }
 
 uint64_t settle_due(const struct settle *s)

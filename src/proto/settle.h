@@ -19,8 +19,9 @@
  * below is for use within the holder's own functions, but settle_path, settle_above and
  * settle_root.
  *
- * One thing hints by name cannot tell: a file with several names, written through one that is gone
- * again, or has left the tree, before it was ever seen there. */
+ * Two things hints by name cannot tell: a file with several names, written through one that is gone
+ * again, or has left the tree, before it was ever seen there; and one that is written, of the same
+ * size, given its old time back, and renamed, all before anybody looks. */
 #ifndef PROTO_SETTLE_H
 #define PROTO_SETTLE_H
 
@@ -36,8 +37,8 @@ struct settle_node {
 	bool foreign;    /* a directory of another filesystem: what is in it is not ours */
 	uint16_t mode;   /* 07777 */
 	uint32_t links;  /* of what is no directory: names that it has. Of a directory in the
-			  * index: marks of the settler's, as is the lowest bit of ctime_ns of
-			  * anything else; the index keeps both as they are */
+			  * index: marks of the settler's, as are ctime_ns of the root and the
+			  * lowest bit of that of a file; the index keeps them as they are */
 	uint64_t size;
 	int64_t mtime_ns, ctime_ns;
 };
@@ -150,7 +151,8 @@ void settle_doubt(struct settle *s, const char *why, bool reset);
 
 /* Works off up to `budget` hints and entries of lists. 1: there is more to do now; 0: nothing until
  * settle_due or a hint; below 0: an error of index or emit: whatever it was about comes again, once
- * settle_step is called again. */
+ * settle_step is called again. Call it each second or so even when there is nothing to do: the
+ * index then comes to say so, and what the next settler finds need not be told in doubt. */
 int settle_step(struct settle *s, unsigned budget, const struct moment *now);
 
 /* boot_ns when settle_step is next due by itself, or MOMENT_NEVER. */

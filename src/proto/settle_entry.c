@@ -218,14 +218,16 @@ static int update_directory(struct settle *s, const struct settle_work *w,
 }
 
 /* Whether content may have changed with no difference: what was written bears the same time. In a
- * list only if the hint may have been lost in this doubt. */
+ * list only if the hint may have been lost in this doubt, or by the settler before this one. */
 static bool is_unsure(const struct settle *s, const struct settle_work *w,
 		      const struct settle_node *old)
 {
+	bool careful = w->listed ? s->walk.careful : (w->marks & SETTLE_CAREFUL) != 0;
+
 	if (!(old->ctime_ns & SETTLE_UNSURE))
 		return false;
-	return (w->flags & SETTLE_WRITTEN) || (w->listed && s->walk.careful && s->sure_us != 0 &&
-					       old->ctime_ns / 1000 >= s->sure_us - SETTLE_LATE_US);
+	return (w->flags & SETTLE_WRITTEN) ||
+	       (careful && old->ctime_ns / 1000 >= s->sure_us - SETTLE_LATE_US);
 }
 
 int settle_entry_update(struct settle *s, const struct settle_work *w,

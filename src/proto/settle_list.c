@@ -94,7 +94,7 @@ static void count_in(struct settle *s, const struct settle_place *at)
 /* Something is there that needs more than a comparison. */
 static int hand_over(struct settle *s, const struct settle_work *w)
 {
-	settle_push(s, &w->at, 0, 0);
+	settle_push(s, &w->at, 0, s->walk.careful ? SETTLE_CAREFUL : 0);
 	if (!s->overflowed)
 		return 0;
 	s->walk.full = true;

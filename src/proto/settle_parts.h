@@ -59,7 +59,8 @@ enum {
 	/* Another name of the file was written: unless there is a difference that is newer than
 	 * that, it is not passed on from here. */
 	SETTLE_LINKED = 16,
-	SETTLE_TWICE = 32, /* it was deferred more than once */
+	SETTLE_TWICE = 32,   /* it was deferred more than once */
+	SETTLE_CAREFUL = 64, /* it comes from a list in a doubt: its hints may have been lost */
 };
 
 enum { SETTLE_ITEM_NAME = 24, SETTLE_PIECE_NAME = 28 };
@@ -146,7 +147,9 @@ struct settle {
 	unsigned budget;
 	unsigned turn;       /* hints or directories worked off since the other had its turn */
 	uint64_t root;       /* inode */
-	int64_t sure_us;     /* wall: when nothing waited */
+	int64_t sure_us;     /* wall: when nothing waited; 0: never so far */
+	int64_t kept_us;     /* the same, as the index has it; below 0: to be read from there */
+	int64_t unsure_us;   /* wall: when an entry was last marked as unsure */
 	size_t longest;      /* no path in the index is longer */
 	size_t longest_here; /* and none that the pass has come to */
 	int64_t pass_us;     /* wall: when the pass began */

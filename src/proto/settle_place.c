@@ -325,8 +325,13 @@ int settle_find(struct settle *s, const struct settle_place *at, struct settle_n
 {
 	int r = s->holder.index->find(s->holder.index_owner, at->directory, settle_name(at), n);
 
-	if (at->directory == 0 && r >= 0)
-		s->root = r == 1 && settle_holds(n) ? n->inode : 0;
+	if (at->directory != 0 || r < 0)
+		return r;
+	s->root = r == 1 && settle_holds(n) ? n->inode : 0;
+	if (s->kept_us < 0)
+		s->kept_us = s->root != 0 ? n->ctime_ns / 1000 : 0;
+	if (s->sure_us == 0)
+		s->sure_us = s->kept_us;
 	return r;
 }
 
@@ -338,15 +343,24 @@ int settle_next(struct settle *s, uint64_t directory, struct bytes after, struct
 
 int settle_put(struct settle *s, const struct settle_place *at, const struct settle_node *n)
 {
-	int err = s->holder.index->put(s->holder.index_owner, at->directory, settle_name(at), n);
 	struct settle_directory *slot;
+	struct settle_node kept = *n;
+	int err;
 
-	if (err < 0 || !settle_holds(n))
-		return err < 0 ? err : 0;
+	if (at->directory == 0 && s->kept_us >= 0)
+		kept.ctime_ns = s->kept_us * 1000;
+	err = s->holder.index->put(s->holder.index_owner, at->directory, settle_name(at), &kept);
+	if (err < 0)
+		return err;
+	if (!settle_holds(n)) {
+		if (n->ctime_ns & SETTLE_UNSURE)
+			s->unsure_us = s->now.wall_us;
+		return 0;
+	}
 	slot = slot_take(s, n->inode);
 	slot->known = true;
 	slot->at = *at;
-	slot->node = *n;
+	slot->node = kept;
 	if (at->directory == 0)
 		s->root = n->inode;
 	return 0;
