@@ -173,20 +173,32 @@ void collect_hold(struct collect_keep *keep, bool full)
 	if (keep->full == full)
 		return;
 	keep->full = full;
+	keep->full_ns = collect_now(keep)->boot_ns;
+	collect_tell_full(keep);
 	for (unsigned i = 0; i < COLLECT_BUCKETS; i++)
 		for (struct collect_client *c = keep->by_id[i]; c; c = c->next)
 			collect_hold_one(keep, c);
 }
 
+static bool collect_is_slow(const struct collect_client *client, uint64_t now_ns)
+{
+	uint64_t ms = (now_ns - client->body_ns) / MOMENT_MS;
+
+	return client->body && ms > COLLECT_GRACE_MS &&
+	       client->body_len < (ms - COLLECT_GRACE_MS) * COLLECT_LEAST_BYTES_S / 1000;
+}
+
+/* What else waits is gone once it is committed: only bodies may take up the room for ever. */
 void collect_give_up(struct collect_keep *keep)
 {
 	uint64_t now_ns = collect_now(keep)->boot_ns;
+	bool much = keep->under_way > COLLECT_WAITING_BYTES / 2;
 
-	if (!keep->full || keep->at_work || keep->queue.first)
+	if (!keep->full)
 		return;
-	for (unsigned i = 0; i < COLLECT_BUCKETS; i++)
+	for (unsigned i = 0; much && i < COLLECT_BUCKETS; i++)
 		for (struct collect_client *c = keep->by_id[i]; c; c = c->next) {
-			if (!c->body || now_ns - c->body_ns < COLLECT_STALL_MS * MOMENT_MS)
+			if (!collect_is_slow(c, now_ns))
 				continue;
 			collect_drop_body(keep, c);
 			collect_refuse(keep, c, FEED_NO_STORE, "others wait for the room");
@@ -260,6 +272,7 @@ static void collect_piece(struct collect_keep *keep, struct collect_client *clie
 		client->body = malloc(whole);
 		client->body_bytes = (uint32_t)whole;
 		client->body_len = 0;
+		client->body_ns = collect_now(keep)->boot_ns;
 		keep->under_way += client->body ? whole : 0;
 	}
 	if (!client->body || at != client->body_len ||
@@ -269,7 +282,6 @@ static void collect_piece(struct collect_keep *keep, struct collect_client *clie
 	}
 	memcpy(client->body + at, message->body.data, message->body.len);
 	client->body_len += (uint32_t)message->body.len;
-	client->body_ns = collect_now(keep)->boot_ns;
 	collect_added(keep);
 }
 
@@ -368,6 +380,7 @@ static void collect_due(struct wheel_timer *timer, void *loop)
 	keep->pruning = true; /* time alone makes changes too old */
 	collect_go_on(keep);
 	collect_give_up(keep);
+	collect_tell_full(keep);
 	collect_tell_omitted(keep);
 	loop_arm(loop, timer, collect_now(keep)->boot_ns + COLLECT_RETRY_MS * MOMENT_MS);
 }
@@ -515,7 +528,7 @@ static void collect_show(void *state, bool whole, struct text *json)
 	const struct journal_state *s = &keep->state;
 
 	text_printf(json, "{\"clients\":%u,\"waiting_bytes\":%zu,\"failing\":%d", keep->clients,
-		    keep->queue.bytes, keep->failing);
+		    collect_waiting(keep), keep->failing);
 	text_printf(json, ",\"rows\":%llu,\"newest\":%llu,\"store_bytes\":%llu",
 		    (unsigned long long)s->rows, (unsigned long long)s->newest,
 		    (unsigned long long)s->bytes);

@@ -27,6 +27,22 @@ static void collect_tell_disk(struct collect_keep *keep, int err)
 	collect_publish(keep, &e);
 }
 
+void collect_tell_full(struct collect_keep *keep)
+{
+	uint64_t now_ns = collect_now(keep)->boot_ns;
+	struct event e;
+
+	if (keep->full == keep->full_told ||
+	    (keep->full && now_ns - keep->full_ns < COLLECT_FULL_MS * MOMENT_MS))
+		return;
+	collect_event(keep, &e, keep->full ? EVENT_WARNING : EVENT_NOTICE, "collect.full");
+	event_bool(&e, "full", keep->full);
+	event_uint(&e, "waiting_bytes", collect_waiting(keep));
+	event_uint(&e, "unfinished_bytes", keep->under_way);
+	keep->full_told = keep->full;
+	collect_publish(keep, &e);
+}
+
 static void collect_tell_lines(struct collect_keep *keep)
 {
 	const struct collect_settings *settings = keep->context->settings;

@@ -19,7 +19,10 @@ enum {
 	COLLECT_LINES_BYTES = 256 * 1024,
 	COLLECT_WAITING_BYTES = 64 << 20,
 	COLLECT_RETRY_MS = 1000,
-	COLLECT_STALL_MS = 10000,
+	/* While the room is full a body has to come at this rate, but for the first seconds. */
+	COLLECT_GRACE_MS = 5000,
+	COLLECT_LEAST_BYTES_S = 16384,
+	COLLECT_FULL_MS = 2000, /* that long without reading is an event */
 	COLLECT_PRUNE_MS = 5000,
 	COLLECT_LINES_S = 50, /* the ring of events is everybody's, and has 4096 */
 	COLLECT_LINES_BURST = 400,
@@ -40,7 +43,7 @@ struct collect_client {
 	uint64_t newest;               /* committed */
 	uint8_t *body;                 /* of a body under way, or NULL */
 	uint32_t body_bytes, body_len; /* all of it, and what has come */
-	uint64_t body_ns;              /* when the newest piece of it came */
+	uint64_t body_ns;              /* when it began */
 	char name[JOURNAL_CLIENT_BYTES];
 	char host[COLLECT_HOST_BYTES];
 };
@@ -121,9 +124,11 @@ struct collect_keep {
 	struct collect_queue queue;
 	size_t under_way; /* bytes of bodies that are not whole yet */
 	bool at_work, stopped;
-	bool full;    /* nothing is read */
-	bool failing; /* the last commit was refused */
-	bool pruning; /* there may be more to prune */
+	bool full; /* nothing is read, */
+	bool full_told;
+	uint64_t full_ns; /* since then */
+	bool failing;     /* the last commit was refused */
+	bool pruning;     /* there may be more to prune */
 	uint64_t retry_ns, prune_ns;
 	struct wheel_timer timer;
 	uint64_t salt;
@@ -171,9 +176,12 @@ size_t collect_waiting(const struct collect_keep *keep);
 /* Reading stops for everybody, or goes on. */
 void collect_hold(struct collect_keep *keep, bool full);
 
-/* While others wait for the room that it takes: a body of which nothing came for a while is given
- * up, and its client sent away. */
+/* While others wait for the room that bodies take: one that comes too slowly is given up, and its
+ * client sent away. */
 void collect_give_up(struct collect_keep *keep);
+
+/* Says that nothing is read, once that has lasted. */
+void collect_tell_full(struct collect_keep *keep);
 
 /* Begins the next job, if there is one and it may. */
 void collect_go_on(struct collect_keep *keep);

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -315,6 +316,29 @@ def test_what_waits_is_bounded(prise, collector):
     with Feed(port) as after:
         after.send(*changes(1))
         assert after.wait_acknowledged() == 1
+
+
+def test_bodies_that_hardly_come(prise, collector):
+    """As many as fill what may wait, a byte now and then: they are sent away, and others go on."""
+    port = collector.port("collect")
+    head = (feeding.HEAD.pack(feeding.RECORDS, 0, 0, 512 * 1024)
+            + feeding.struct.pack(">QII", 1, 1, 512 * 1024 - 16))
+    with contextlib.ExitStack() as stack, Feed(port) as good:
+        slow = [stack.enter_context(Feed(port)) for _ in range(140)]
+        for feed in slow:
+            feed.socket.sendall(head + b"x")
+        collector.wait_log(r"collect\.full .*full=yes")
+        good.send(*changes(1))
+        good.socket.settimeout(0.5)
+        until = time.monotonic() + SECONDS
+        while good.acknowledged < 1:
+            assert time.monotonic() < until, "the others are waited for"
+            with contextlib.suppress(TimeoutError):
+                good.wait_acknowledged()
+            for feed in slow:
+                with contextlib.suppress(OSError):
+                    feed.socket.send(b"x")
+        collector.wait_log(r"collect\.full .*full=no")
 
 
 def test_a_reader_is_no_trouble(prise, collector):
