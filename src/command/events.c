@@ -74,6 +74,7 @@ struct reading {
 	struct journal_filter filter;
 	uint64_t row; /* everything up to it was looked at */
 	bool over;    /* nobody reads what is printed */
+	const char *path;
 	char why[256];
 };
 
@@ -161,6 +162,31 @@ static int print_rows(struct reading *r)
 	return 0;
 }
 
+/* Its file was removed or replaced: goes on with the one that is there, once there is one, and
+ * says so. 0 or ERR_. */
+static int open_anew(struct reading *r)
+{
+	struct journal_reader *reader;
+	struct event e;
+	int err = journal_reader_open(&reader, r->path, r->why);
+
+	if (err == ERR_NO_FILE || err == ERR_SYNTAX || err == ERR_IN_USE) /* it is being made */
+		return 0;
+	if (err)
+		return err;
+	journal_reader_close(r->reader);
+	r->reader = reader;
+	r->row = 0;
+	event_init(&e, EVENT_WARNING, "gap", "collect", say_now_us());
+	event_string(&e, "path", r->path);
+	if (r->ask->call->common.json)
+		say_event(&e);
+	else
+		say_warning(_("%s was replaced: what follows is the new one's, from its first"),
+			    r->path);
+	return 0;
+}
+
 /* Until somebody interrupts, or nobody reads. */
 static int follow(struct reading *r)
 {
@@ -170,7 +196,7 @@ static int follow(struct reading *r)
 	while (!err && say_flush() && !r->over) {
 		if (poll(&reader, 1, EVENTS_LOOK_MS) > 0 && reader.revents & (POLLERR | POLLHUP))
 			break;
-		err = print_rows(r);
+		err = journal_reader_is_gone(r->reader) ? open_anew(r) : print_rows(r);
 	}
 	return err;
 }
@@ -180,6 +206,7 @@ static int read_store(struct reading *r, const char *path)
 	const struct events_options *given = r->ask->given;
 	int err = journal_reader_open(&r->reader, path, r->why), code;
 
+	r->path = path;
 	if (err)
 		return err;
 	if (r->ask->newest_only)

@@ -143,6 +143,10 @@ static void files_run(struct work_job *job)
 	struct files_question *q = (struct files_question *)job;
 	char why[256];
 
+	if (q->files->reader && journal_reader_is_gone(q->files->reader)) {
+		journal_reader_close(q->files->reader);
+		q->files->reader = NULL;
+	}
 	if (!q->files->reader)
 		q->err = journal_reader_open(&q->files->reader, q->files->path, why);
 	if (q->err) {

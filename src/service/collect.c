@@ -14,7 +14,6 @@
 #include "service/collect_parts.h"
 
 #include "base/err.h"
-#include "base/place.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -411,8 +410,6 @@ void collect_free(struct collect_keep *keep)
 static int collect_open(struct collect_keep *keep, char *why)
 {
 	const struct collect_settings *settings = keep->context->settings;
-	const struct journal_settings kept = {settings->keep_ms, settings->keep_bytes};
-	char path[PLACE_BYTES + 16];
 	struct collect_job *job = calloc(1, sizeof *job);
 	int err = ERR_MEMORY;
 
@@ -424,11 +421,13 @@ static int collect_open(struct collect_keep *keep, char *why)
 	job->job.done = collect_done;
 	job->keep = keep;
 	job->raw = malloc(FEED_RAW_BYTES);
-	snprintf(path, sizeof path, "%s/%s", keep->context->state_dir, collect_keeper.record);
+	job->kept = (struct journal_settings){settings->keep_ms, settings->keep_bytes};
+	snprintf(job->path, sizeof job->path, "%s/%s", keep->context->state_dir,
+		 collect_keeper.record);
 	if (job->raw)
 		err = unpacker_create(&job->unpacker);
 	if (!err)
-		err = journal_open(&job->journal, path, &kept, why);
+		err = journal_open(&job->journal, job->path, &job->kept, why);
 	if (!err)
 		err = journal_state(job->journal, &job->state);
 	keep->state = job->state;
@@ -490,10 +489,16 @@ static void collect_finish(struct collect_keep *keep)
 	job->lines_most = 0;
 	if (!job->queue.first)
 		return;
-	collect_run(&job->job);
-	if (!job->err)
-		return;
-	collect_each_item(keep, collect_count_plain, &lost);
+	for (unsigned tries = 0; tries < 2; tries++) {
+		if (job->gone)
+			collect_forget_numbers(&job->queue);
+		collect_run(&job->job);
+		if (!job->err)
+			return;
+		if (!job->gone)
+			break;
+	}
+	collect_each_item(keep, &job->queue, collect_count_plain, &lost);
 	if (!lost)
 		return;
 	collect_event(keep, &e, EVENT_ERROR, "collect.lost");

@@ -117,9 +117,10 @@ static void collect_acknowledge(struct collect_keep *keep, struct collect_client
 	}
 }
 
-void collect_each_item(struct collect_keep *keep, collect_each *each, void *argument)
+void collect_each_item(struct collect_keep *keep, const struct collect_queue *queue,
+		       collect_each *each, void *argument)
 {
-	for (struct collect_chunk *chunk = keep->job->queue.first; chunk; chunk = chunk->next) {
+	for (struct collect_chunk *chunk = queue->first; chunk; chunk = chunk->next) {
 		struct collect_item *item;
 		size_t at = 0;
 
@@ -139,18 +140,19 @@ static void collect_item_over(struct collect_keep *keep, struct collect_item *it
 	collect_release(keep, item->client);
 }
 
+static const char collect_no_store[] = "the store takes nothing just now: come again later";
+
 /* Framed clients are sent away, with what waits of them; what plain ones said is kept. */
 static void collect_item_back(struct collect_keep *keep, struct collect_item *item, void *kept)
 {
-	static const char reason[] = "the store takes nothing just now: come again later";
 	struct collect_queue *queue = kept;
 	struct collect_item *copy = NULL;
 
 	if (item->kind == COLLECT_PLAIN) {
 		copy = collect_put(queue, item->body_bytes);
 	} else {
-		item->client->bad = reason;
-		collect_refuse(keep, item->client, FEED_NO_STORE, reason);
+		item->client->bad = collect_no_store;
+		collect_refuse(keep, item->client, FEED_NO_STORE, collect_no_store);
 	}
 	if (copy) {
 		memcpy(copy, item, sizeof *item + item->body_bytes);
@@ -171,12 +173,26 @@ static void collect_committed(struct collect_keep *keep)
 	keep->omitted += keep->job->omitted;
 	keep->committed_us = collect_now(keep)->wall_us;
 	keep->pruning = true;
-	collect_each_item(keep, collect_item_done, &due);
+	collect_each_item(keep, &keep->job->queue, collect_item_done, &due);
 	collect_acknowledge(keep, due);
-	collect_each_item(keep, collect_item_over, NULL);
+	collect_each_item(keep, &keep->job->queue, collect_item_over, NULL);
 	collect_clear(&keep->job->queue);
 	collect_tell_lines(keep);
 	collect_tell_omitted(keep);
+}
+
+/* In another store all have other numbers, and who is connected tells everything anew. */
+static void collect_send_away(struct collect_keep *keep)
+{
+	collect_forget_numbers(&keep->job->queue);
+	collect_forget_numbers(&keep->queue);
+	for (unsigned i = 0; i < COLLECT_BUCKETS; i++)
+		for (struct collect_client *c = keep->by_id[i]; c; c = c->next) {
+			c->number = 0;
+			if (c->joined)
+				collect_refuse(keep, c, FEED_NO_STORE,
+					       "the store was removed or replaced: come again");
+		}
 }
 
 static void collect_failed(struct collect_keep *keep, int err)
@@ -187,7 +203,9 @@ static void collect_failed(struct collect_keep *keep, int err)
 		collect_tell_disk(keep, err);
 	keep->failing = true;
 	keep->retry_ns = collect_now(keep)->boot_ns + COLLECT_RETRY_MS * MOMENT_MS;
-	collect_each_item(keep, collect_item_back, &kept);
+	if (keep->job->gone)
+		collect_send_away(keep);
+	collect_each_item(keep, &keep->job->queue, collect_item_back, &kept);
 	collect_clear(&keep->job->queue);
 	collect_prepend(&keep->queue, kept);
 }
@@ -195,6 +213,9 @@ static void collect_failed(struct collect_keep *keep, int err)
 /* More is pruned at once while there is more; then not before some seconds have gone by. */
 static void collect_pruned(struct collect_keep *keep)
 {
+	if (keep->failing && keep->job->anew)
+		collect_tell_disk(keep, 0);
+	keep->failing = keep->failing && !keep->job->anew;
 	keep->pruning = keep->job->pruned > 0;
 	keep->prune_ns = keep->pruning ? 0
 				       : collect_now(keep)->boot_ns + COLLECT_PRUNE_MS * MOMENT_MS;
@@ -265,10 +286,10 @@ void collect_done(struct work_job *work)
 	sem_wait(&job->ended); /* it has */
 	keep->at_work = false;
 	keep->state = job->state;
-	if (job->task == COLLECT_PRUNE)
-		collect_pruned(keep);
-	else if (job->err)
+	if (job->err)
 		collect_failed(keep, job->err);
+	else if (job->task == COLLECT_PRUNE)
+		collect_pruned(keep);
 	else
 		collect_committed(keep);
 	if (collect_waiting(keep) <= COLLECT_WAITING_BYTES / 2)

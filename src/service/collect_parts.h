@@ -2,6 +2,7 @@
 #ifndef SERVICE_COLLECT_PARTS_H
 #define SERVICE_COLLECT_PARTS_H
 
+#include "base/place.h"
 #include "base/slab.h"
 #include "proto/collect.h"
 #include "proto/feed.h"
@@ -88,6 +89,9 @@ struct collect_queue collect_cut(struct collect_queue *queue, unsigned chunks);
 void collect_prepend(struct collect_queue *queue, struct collect_queue before);
 void collect_clear(struct collect_queue *queue);
 
+/* Whose items these are has to be found in the journal anew. */
+void collect_forget_numbers(const struct collect_queue *queue);
+
 enum collect_task { COLLECT_COMMIT, COLLECT_PRUNE };
 
 /* The job in the work thread, one at a time. */
@@ -95,7 +99,9 @@ struct collect_job {
 	struct work_job job;
 	struct collect_keep *keep;
 	enum collect_task task;
-	struct journal *journal;
+	struct journal *journal; /* NULL: its file is gone, and no other could be opened */
+	struct journal_settings kept;
+	char path[PLACE_BYTES + 16];
 	struct unpacker *unpacker;
 	uint8_t *raw;                /* FEED_RAW_BYTES */
 	struct collect_queue queue;  /* COLLECT_COMMIT */
@@ -107,7 +113,9 @@ struct collect_job {
 	sem_t ended;
 
 	/* What came of it. */
-	int err; /* nothing was committed */
+	int err;   /* nothing was committed */
+	bool gone; /* the store was removed or replaced: the next task begins with another */
+	bool anew; /* this one did */
 	int64_t pruned;
 	uint64_t records, omitted;
 	struct journal_state state;
@@ -186,9 +194,10 @@ void collect_tell_full(struct collect_keep *keep);
 /* Begins the next job, if there is one and it may. */
 void collect_go_on(struct collect_keep *keep);
 
-/* Calls `each` for every item of the job. */
+/* Calls `each` for every item of the queue. */
 typedef void collect_each(struct collect_keep *keep, struct collect_item *item, void *argument);
-void collect_each_item(struct collect_keep *keep, collect_each *each, void *argument);
+void collect_each_item(struct collect_keep *keep, const struct collect_queue *queue,
+		       collect_each *each, void *argument);
 
 /* How many changes the stream does not have: told when it has places again, or after a while. */
 void collect_tell_omitted(struct collect_keep *keep);

@@ -6,6 +6,8 @@
  * everybody's: nothing is. */
 #include "service/collect_parts.h"
 
+#include "base/err.h"
+
 #include <stdlib.h>
 
 enum {
@@ -217,10 +219,9 @@ static int collect_take(struct collect_job *job, struct collect_item *item)
 	return 0;
 }
 
-/* The numbers of clients that were new are gone with the transaction. */
-static void collect_forget_numbers(struct collect_job *job)
+void collect_forget_numbers(const struct collect_queue *queue)
 {
-	for (struct collect_chunk *chunk = job->queue.first; chunk; chunk = chunk->next) {
+	for (struct collect_chunk *chunk = queue->first; chunk; chunk = chunk->next) {
 		struct collect_item *item;
 		size_t at = 0;
 
@@ -243,7 +244,7 @@ static void collect_commit(struct collect_job *job)
 	if (!job->err)
 		return;
 	journal_rollback(job->journal);
-	collect_forget_numbers(job);
+	collect_forget_numbers(&job->queue); /* of those that were new */
 	job->records = job->omitted = 0;
 	job->lines_bytes = 0;
 }
@@ -252,9 +253,20 @@ static void collect_commit(struct collect_job *job)
 static void collect_prune(struct collect_job *job)
 {
 	job->pruned = journal_prune(job->journal, job->now_us, COLLECT_PRUNE_ROWS);
+	if (job->pruned == ERR_NO_FILE)
+		job->err = ERR_NO_FILE;
 	if (job->pruned == 0 && job->live)
 		journal_forget(job->journal, job->now_us, job->live, job->lives,
 			       COLLECT_FORGET_CLIENTS);
+}
+
+/* The store that was removed or replaced is let go; what is in its place now is the store. */
+static int collect_open_anew(struct collect_job *job)
+{
+	char why[256];
+
+	journal_close(job->journal);
+	return journal_open(&job->journal, job->path, &job->kept, why);
 }
 
 void collect_run(struct work_job *work)
@@ -262,14 +274,16 @@ void collect_run(struct work_job *work)
 	struct collect_job *job = (struct collect_job *)work;
 	struct journal_state state;
 
-	job->err = 0;
 	job->pruned = 0;
 	job->records = job->omitted = 0;
 	job->lines_bytes = 0;
-	if (job->task == COLLECT_COMMIT)
+	job->anew = job->gone;
+	job->err = job->gone ? collect_open_anew(job) : 0;
+	if (!job->err && job->task == COLLECT_COMMIT)
 		collect_commit(job);
-	else if (job->task == COLLECT_PRUNE)
+	else if (!job->err && job->task == COLLECT_PRUNE)
 		collect_prune(job);
+	job->gone = !job->journal || job->err == ERR_NO_FILE;
 	if (!job->err && journal_state(job->journal, &state) == 0)
 		job->state = state;
 	sem_post(&job->ended);

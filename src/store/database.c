@@ -261,6 +261,15 @@ void database_close(struct database *database)
 	database->sqlite = NULL;
 }
 
+bool database_is_gone(struct database *database)
+{
+	int moved = 0;
+
+	return sqlite3_file_control(database->sqlite, "main", SQLITE_FCNTL_HAS_MOVED, &moved) ==
+		       SQLITE_OK &&
+	       moved != 0;
+}
+
 int database_lock(const char *path, unsigned wait_ms, int *fd)
 {
 	char lock[PATH_MAX];

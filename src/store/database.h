@@ -37,6 +37,9 @@ struct database {
 int database_open(struct database *database, const struct database_plan *plan);
 void database_close(struct database *database);
 
+/* Whether its file was removed, or another is in its place: what is written goes nowhere. */
+bool database_is_gone(struct database *database);
+
 /* What an error of SQLite's is to us: ERR_DISK (full or failing), ERR_IN_USE (busy),
  * ERR_PERMISSION, ERR_NO_FILE, ERR_MEMORY, ERR_PROTOCOL (damaged), ERR_SYSTEM. Kept in
  * database->err and why. */

@@ -174,6 +174,8 @@ int journal_commit(struct journal *journal)
 		err = put_span(journal, wall_us());
 	if (err == 0)
 		err = database_do(&journal->database, "COMMIT");
+	if (err == 0 && database_is_gone(&journal->database))
+		err = database_say(&journal->database, ERR_NO_FILE, "it was removed or replaced");
 	if (err != 0) {
 		journal_rollback(journal);
 		return err;

@@ -52,6 +52,7 @@ int journal_append_plain(struct journal *journal, uint32_t client, const struct 
 			 uint64_t *seq);
 
 /* 0, or ERR_DISK, ...: then nothing of the transaction has been taken, as after journal_rollback.
+ * ERR_NO_FILE, of journal_prune and journal_forget too: its file was removed or replaced. Close it.
  */
 int journal_commit(struct journal *journal);
 int journal_rollback(struct journal *journal);
@@ -79,6 +80,9 @@ struct journal_reader;
 
 int journal_reader_open(struct journal_reader **reader, const char *path, char *why);
 void journal_reader_close(struct journal_reader *reader);
+
+/* Whether its file was removed or replaced: there is nothing new in it any more. */
+bool journal_reader_is_gone(struct journal_reader *reader);
 
 struct journal_filter {
 	struct bytes client; /* a part of its id, or its host's name, exactly; empty: all */

@@ -108,6 +108,11 @@ void journal_reader_close(struct journal_reader *reader)
 	free(reader);
 }
 
+bool journal_reader_is_gone(struct journal_reader *reader)
+{
+	return database_is_gone(&reader->database);
+}
+
 /* 1: a row is there; 0: none; or ERR_. */
 static int step(struct journal_reader *reader, enum reader_statement which)
 {

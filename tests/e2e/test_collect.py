@@ -2,6 +2,7 @@
 them, and its bad days."""
 
 import contextlib
+import json
 import os
 import pathlib
 import random
@@ -401,6 +402,37 @@ def test_a_store_that_is_no_store(prise, serve):
     assert daemon.process.wait(SECONDS) == 9
     assert "the record of collect is damaged" in daemon.log() and "try:" in daemon.log()
     assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_a_store_that_is_removed(prise, collector):
+    """Under a running server: another is made, and nothing is acknowledged that is in none."""
+    port, store = collector.port("collect"), store_of(prise)
+    follower = prise.start("events", "--json", "--follow")
+    with Feed(port) as feed, Feed(port) as idle:
+        feed.send(*changes(1))
+        feed.wait_acknowledged()
+        assert b"/tree/0" in follower.stdout.readline()
+        for path in store.parent.glob("collect.db*"):
+            path.unlink()
+        feeding.plain(port, b"CREATE:plain\n")
+        with pytest.raises(Refused) as refused:
+            feed.send(*changes(1, 1))
+            feed.wait_acknowledged()
+        assert refused.value.args[0] == feeding.NO_STORE
+        with pytest.raises(Refused):
+            idle.hear()
+    collector.wait_log(r"collect\.disk .*ok=no.*error=no_file")
+    collector.wait_log(r"collect\.disk .*ok=yes")
+    with Feed(port, feed.instance) as again:
+        assert again.newest == 0
+        again.send(*changes(2))
+        again.wait_acknowledged()
+    wait_until(lambda: len(stored(prise)) == 3, "all of them")
+    assert collector.stop() == 0
+    assert sorted(e["path"] for e in stored(prise)) == ["/tree/0", "/tree/1", "plain"]
+    told = [json.loads(follower.stdout.readline()) for _ in range(4)]
+    assert told[0]["type"] == "gap"
+    assert sorted(e["path"] for e in told[1:]) == ["/tree/0", "/tree/1", "plain"]
 
 
 def test_two_servers_and_one_store(prise, serve):

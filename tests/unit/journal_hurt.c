@@ -245,6 +245,41 @@ static void test_flipped(void **state)
 	assert_int_equal(storing_size(hurt), storing_size(whole) / 2); /* not touched */
 }
 
+/* Removed, or replaced: what would be committed to a file without a name is not. */
+static void test_removed(void **state)
+{
+	struct journal_reader *reader;
+	struct journal *journal;
+	uint64_t newest;
+	uint32_t number;
+
+	for (unsigned replaced = 0; replaced < 2; replaced++) {
+		assert_int_equal(journal_open(&journal, storing_path("gone"), &for_ever, why), 0);
+		assert_int_equal(
+			journal_client(journal, id_of(0), BYTES_LITERAL("h"), &number, &newest), 0);
+		assert_int_equal(newest, 0);
+		assert_int_equal(journal_commit(journal), 0);
+		assert_int_equal(journal_reader_open(&reader, storing_path("gone"), why), 0);
+		assert_false(journal_reader_is_gone(reader));
+		if (replaced != 0)
+			assert_true(storing_copy(storing_path("gone"), storing_path("other")));
+		assert_int_equal(journal_prune(journal, 1, 1), 0);
+		remove(storing_path("gone"));
+		if (replaced != 0)
+			assert_int_equal(rename(storing_path("other"), storing_path("gone")), 0);
+		assert_true(journal_reader_is_gone(reader));
+		assert_int_equal(journal_prune(journal, 1, 1), ERR_NO_FILE);
+		assert_int_equal(
+			journal_client(journal, id_of(1), BYTES_LITERAL("h"), &number, &newest), 0);
+		assert_int_equal(journal_commit(journal), ERR_NO_FILE);
+		journal_reader_close(reader);
+		journal_close(journal);
+		remove(storing_path("gone"));
+		remove(storing_path("gone-wal"));
+		remove(storing_path("gone-shm"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +287,7 @@ int main(void)
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_reader_that_stays),
 		cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
