@@ -181,6 +181,15 @@ static void collect_committed(struct collect_keep *keep)
 	collect_tell_omitted(keep);
 }
 
+/* It is not at work yet, and may not be for long: what plain clients said is tried first. */
+static void collect_item_behind(struct collect_keep *keep, struct collect_item *item, void *none)
+{
+	if (item->kind == COLLECT_PLAIN)
+		return;
+	item->client->bad = collect_no_store;
+	collect_refuse(keep, item->client, FEED_NO_STORE, collect_no_store);
+}
+
 /* In another store all have other numbers, and who is connected tells everything anew. */
 static void collect_send_away(struct collect_keep *keep)
 {
@@ -205,6 +214,7 @@ static void collect_failed(struct collect_keep *keep, int err)
 	keep->retry_ns = collect_now(keep)->boot_ns + COLLECT_RETRY_MS * MOMENT_MS;
 	if (keep->job->gone)
 		collect_send_away(keep);
+	collect_each_item(keep, &keep->queue, collect_item_behind, NULL);
 	collect_each_item(keep, &keep->job->queue, collect_item_back, &kept);
 	collect_clear(&keep->job->queue);
 	collect_prepend(&keep->queue, kept);

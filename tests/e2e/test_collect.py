@@ -282,6 +282,25 @@ def test_a_store_that_is_locked(prise, collector):
     assert sorted(e["path"] for e in stored(prise)) == ["/tree/0", "/tree/1", "plain"]
 
 
+def test_behind_what_plain_clients_said(prise, collector):
+    """More of it than a commit takes waits for a store that takes nothing: clients of the feed hear
+    of that, and do not wait behind it."""
+    port = collector.port("collect")
+    feeding.plain(port, b"CREATE:first\n")
+    wait_until(lambda: stored(prise), "the store")
+    other = sqlite3.connect(store_of(prise), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with collector.connect("collect") as plain:
+        plain.sendall(b"".join(b"CREATE:%d/%b\n" % (i, 4000 * b"x") for i in range(2400)))
+        collector.wait_log(r"collect\.disk .*ok=no")
+        with pytest.raises(Refused) as refused:
+            Feed(port)
+        assert refused.value.args[0] == feeding.NO_STORE
+        other.execute("ROLLBACK")
+        other.close()
+        wait_until(lambda: stored(prise, "--path", "2399/*"), "the last")
+
+
 @pytest.mark.skipif(bool(SANITIZED), reason="memory means nothing under a sanitizer")
 def test_what_waits_is_bounded(prise, collector):
     """Clients offer twice what may wait while nothing can be committed: reading stops, nobody's
