@@ -300,6 +300,7 @@ static void collect_records(struct collect_keep *keep, struct collect_client *cl
 	item->first = message->number[0];
 	item->count = (uint32_t)message->number[1];
 	item->raw_bytes = (uint32_t)message->number[2];
+	keep->queue.last->raw_bytes += item->raw_bytes;
 	item->packed = message->number[3] != 0;
 	if (before)
 		memcpy(item->body, client->body, before);

@@ -170,6 +170,7 @@ static void collect_committed(struct collect_keep *keep)
 	keep->failing = false;
 	keep->commits++;
 	keep->records += keep->job->records;
+	keep->put_rows += keep->job->records;
 	keep->omitted += keep->job->omitted;
 	keep->committed_us = collect_now(keep)->wall_us;
 	keep->pruning = true;
@@ -226,6 +227,7 @@ static void collect_pruned(struct collect_keep *keep)
 	if (keep->failing && keep->job->anew)
 		collect_tell_disk(keep, 0);
 	keep->failing = keep->failing && !keep->job->anew;
+	keep->put_rows = 0;
 	keep->pruning = keep->job->pruned > 0;
 	keep->prune_ns = keep->pruning ? 0
 				       : collect_now(keep)->boot_ns + COLLECT_PRUNE_MS * MOMENT_MS;
@@ -257,8 +259,10 @@ static void collect_submit(struct collect_keep *keep, enum collect_task task)
 	job->task = task;
 	job->now_us = collect_now(keep)->wall_us;
 	job->lines_most = collect_allowance(keep);
-	if (task == COLLECT_PRUNE)
+	if (task == COLLECT_PRUNE) {
+		job->prune_rows = COLLECT_PRUNE_ROWS + keep->put_rows;
 		collect_list_live(keep);
+	}
 	if (task == COLLECT_COMMIT)
 		job->queue = collect_cut(&keep->queue, COLLECT_CHUNKS_A_JOB);
 	/* From here on the job is the work thread's. */
@@ -266,6 +270,21 @@ static void collect_submit(struct collect_keep *keep, enum collect_task task)
 	keep->at_work = !err;
 	if (err && task == COLLECT_COMMIT)
 		collect_failed(keep, err);
+}
+
+/* Pruning takes turns with commits, however much of it there is. Beyond keep_size it waits for no
+ * moment, and beyond a quarter more commits wait. */
+static bool collect_prunes_now(const struct collect_keep *keep)
+{
+	uint64_t bytes = keep->state.bytes, most = keep->job->kept.keep_bytes;
+
+	if (!keep->pruning)
+		return false;
+	if (most && bytes > most + most / 4)
+		return true;
+	if ((!most || bytes <= most) && collect_now(keep)->boot_ns < keep->prune_ns)
+		return false;
+	return !keep->queue.first || keep->job->task != COLLECT_PRUNE;
 }
 
 void collect_go_on(struct collect_keep *keep)
@@ -276,9 +295,7 @@ void collect_go_on(struct collect_keep *keep)
 		return;
 	if (keep->failing && now_ns < keep->retry_ns)
 		return;
-	/* Pruning takes turns with commits, however much of it there is. */
-	if (keep->pruning && now_ns >= keep->prune_ns &&
-	    (!keep->queue.first || keep->job->task != COLLECT_PRUNE))
+	if (collect_prunes_now(keep))
 		collect_submit(keep, COLLECT_PRUNE);
 	else if (keep->queue.first)
 		collect_submit(keep, COLLECT_COMMIT);

@@ -15,6 +15,8 @@
 enum {
 	COLLECT_CHUNK_BYTES = 1024 * 1024,
 	COLLECT_CHUNKS_A_JOB = 8,
+	COLLECT_CHUNK_RAW_BYTES = 2 << 20, /* of records, unpacked; the last may go beyond */
+	COLLECT_PRUNE_ROWS = 20000,
 	COLLECT_HOST_BYTES = FEED_HOST_BYTES + 1,
 	COLLECT_BUCKETS = 16384,
 	COLLECT_LINES_BYTES = 256 * 1024,
@@ -68,6 +70,7 @@ struct collect_item {
 struct collect_chunk {
 	struct collect_chunk *next;
 	size_t used, cap;
+	size_t raw_bytes; /* of the records in it, unpacked */
 	_Alignas(16) uint8_t data[];
 };
 
@@ -108,6 +111,7 @@ struct collect_job {
 	struct collect_client *from; /* whose records are being taken */
 	int64_t now_us;
 	unsigned lines_most; /* changes to be told as events */
+	uint64_t prune_rows; /* COLLECT_PRUNE: as many at most */
 	uint32_t *live;      /* COLLECT_PRUNE: numbers of clients that are connected */
 	unsigned lives, live_places;
 	sem_t ended;
@@ -138,6 +142,7 @@ struct collect_keep {
 	bool failing;     /* the last commit was refused */
 	bool pruning;     /* there may be more to prune */
 	uint64_t retry_ns, prune_ns;
+	uint64_t put_rows; /* since rows were pruned last */
 	struct wheel_timer timer;
 	uint64_t salt;
 	struct slab slab;

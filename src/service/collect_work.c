@@ -11,7 +11,6 @@
 #include <stdlib.h>
 
 enum {
-	COLLECT_PRUNE_ROWS = 20000,
 	COLLECT_FORGET_CLIENTS = 1000,
 	COLLECT_LINE_BYTES = EVENT_JSON_BYTES,
 	COLLECT_RENAME_BYTES = 8
@@ -28,14 +27,15 @@ struct collect_item *collect_put(struct collect_queue *queue, size_t body_bytes)
 	struct collect_chunk *chunk = queue->last;
 	struct collect_item *item;
 
-	if (!chunk || chunk->cap - chunk->used < bytes) {
+	if (!chunk || chunk->cap - chunk->used < bytes ||
+	    chunk->raw_bytes >= COLLECT_CHUNK_RAW_BYTES) {
 		size_t cap = bytes > COLLECT_CHUNK_BYTES ? bytes : COLLECT_CHUNK_BYTES;
 
 		chunk = malloc(sizeof *chunk + cap);
 		if (!chunk)
 			return NULL;
 		chunk->next = NULL;
-		chunk->used = 0;
+		chunk->used = chunk->raw_bytes = 0;
 		chunk->cap = cap;
 		if (queue->last)
 			queue->last->next = chunk;
@@ -252,7 +252,7 @@ static void collect_commit(struct collect_job *job)
 /* Clients are forgotten once no row is too old any more. */
 static void collect_prune(struct collect_job *job)
 {
-	job->pruned = journal_prune(job->journal, job->now_us, COLLECT_PRUNE_ROWS);
+	job->pruned = journal_prune(job->journal, job->now_us, (unsigned)job->prune_rows);
 	if (job->pruned == ERR_NO_FILE)
 		job->err = ERR_NO_FILE;
 	if (job->pruned == 0 && job->live)

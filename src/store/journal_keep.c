@@ -1,7 +1,7 @@
 /* The journal's retention, of rows and of clients, and what it tells of itself. The oldest rows go,
- * up to some thousands a step, so that whoever commits never waits for long. Its size is that of
- * the pages in use: those that rows left free are used again, and when they are many given back to
- * the filesystem. */
+ * as many a step as whoever calls says, so that whoever commits never waits for long. Its size is
+ * that of the pages in use: those that rows left free are used again, and when they are many given
+ * back to the filesystem. */
 #include "store/journal_parts.h"
 
 #include <sqlite3.h>
@@ -41,7 +41,7 @@ static int used_bytes(struct journal *journal, uint64_t *bytes)
 	return err;
 }
 
-/* The newest row that may go in this step; 0: none. */
+/* The newest row of the oldest span that may go; 0: none. */
 static int64_t row_to_prune(struct journal *journal, int64_t now_us, unsigned rows, int64_t *oldest)
 {
 	const struct journal_settings *settings = &journal->settings;
@@ -88,7 +88,7 @@ static int shrink(struct journal *journal)
 	return database_do(&journal->database, sql);
 }
 
-static int64_t prune(struct journal *journal, int64_t now_us, unsigned rows)
+static int64_t prune_span(struct journal *journal, int64_t now_us, unsigned rows)
 {
 	int64_t oldest = 0;
 	int64_t upto = row_to_prune(journal, now_us, rows, &oldest);
@@ -102,6 +102,18 @@ static int64_t prune(struct journal *journal, int64_t now_us, unsigned rows)
 	if (err == 0)
 		err = journal_run(journal, JOURNAL_SPAN_REMOVE);
 	return err == 0 ? upto - oldest + 1 : err;
+}
+
+/* Some thousand rows at a time, since only then it is known whether more have to go. */
+static int64_t prune(struct journal *journal, int64_t now_us, unsigned rows)
+{
+	int64_t pruned = 0, some = 1;
+
+	while (pruned < rows && some > 0) {
+		some = prune_span(journal, now_us, rows - (unsigned)pruned);
+		pruned += some;
+	}
+	return some < 0 ? some : pruned;
 }
 
 int64_t journal_prune(struct journal *journal, int64_t now_us, unsigned rows)

@@ -489,6 +489,20 @@ def test_retention_by_age(prise, serve):
         assert again.wait_acknowledged() == 1
 
 
+def test_retention_by_size_while_clients_send(prise, serve):
+    """As many rows go as come: the file is not much larger than it may be, however long it lasts."""
+    daemon = serve("collect", config="collect { keep_size = 4M }\n")
+    number, largest = 1200, 0
+    body = b"".join(record("create", f"/{i}/" + 350 * "x") for i in range(number))
+    with Feed(daemon.port("collect")) as feed:
+        for _ in range(100):
+            feed.send(body=body, count=number, raw=len(body))
+            feed.wait_acknowledged(max(feed.last - 6 * number, 0))
+            largest = max(largest, store_of(prise).stat().st_size)
+        feed.wait_acknowledged()
+    assert 3 << 20 < largest < 11 << 20, largest
+
+
 @pytest.mark.root
 def test_as_another_user():
     """Root dropped, Landlock entered: what root left is the user's, and new files can be made."""

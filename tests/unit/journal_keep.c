@@ -98,6 +98,22 @@ static void read_it(const char *name, int64_t rows, char *client)
 	journal_reader_close(reader);
 }
 
+/* As many as are wished, from several spans. */
+static void test_prune_many(void **state)
+{
+	struct journal_settings a_day = {.keep_ms = 86400000};
+	int64_t later_us = now_us() + 90000ll * 1000000;
+
+	make_two("spans");
+	journal_close(journal);
+	open_it("spans", &a_day);
+	assert_int_equal(journal_prune(journal, later_us, 20000), 20000);
+	assert_int_equal(journal_prune(journal, later_us, 20000), 10000);
+	assert_int_equal(journal_prune(journal, later_us, 20000), 0);
+	assert_int_equal(state_of().rows, 0);
+	journal_close(journal);
+}
+
 /* A clock that was ten years ahead: what was committed then is as old as the clock's return. */
 static void test_prune_after_the_clock_went_back(void **state)
 {
@@ -212,6 +228,7 @@ static void test_migration(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_prune_many),
 		cmocka_unit_test(test_prune_after_the_clock_went_back),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_met_again),
