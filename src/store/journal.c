@@ -69,7 +69,6 @@ static const char *const statements[JOURNAL_STATEMENTS] = {
 	/* The newest stays: it says which row comes next. */
 	[JOURNAL_SPAN_REMOVE] = "DELETE FROM span WHERE last <= ?1"
 				" AND first < (SELECT max(first) FROM span)",
-	/* What was committed later than now was so by a clock that was set back since. */
 	[JOURNAL_SPAN_LIMIT] = "UPDATE span SET committed = ?1 WHERE committed > ?1",
 	[JOURNAL_PAGES] = "PRAGMA page_count",
 	[JOURNAL_PAGES_FREE] = "PRAGMA freelist_count",
@@ -148,7 +147,7 @@ int journal_rollback(struct journal *journal)
 	return sqlite3_get_autocommit(journal->database.sqlite) != 0 ? 0 : journal->database.err;
 }
 
-static int put_span(struct journal *journal, int64_t now_us)
+static int put_span(struct journal *journal)
 {
 	const struct journal_span *span = &journal->now.span;
 
@@ -160,7 +159,7 @@ static int put_span(struct journal *journal, int64_t now_us)
 	journal_bind_number(journal, JOURNAL_SPAN_PUT, 4, (uint64_t)span->newest_us);
 	journal_bind_number(journal, JOURNAL_SPAN_PUT, 5, span->types);
 	journal_bind_number(journal, JOURNAL_SPAN_PUT, 6, span->clients);
-	journal_bind_number(journal, JOURNAL_SPAN_PUT, 7, (uint64_t)now_us);
+	journal_bind_number(journal, JOURNAL_SPAN_PUT, 7, (uint64_t)journal->now.committed_us);
 	return journal_run(journal, JOURNAL_SPAN_PUT);
 }
 
@@ -171,7 +170,7 @@ int journal_commit(struct journal *journal)
 	if (!journal->begun)
 		return 0;
 	if (journal->now.next != journal->kept.next)
-		err = put_span(journal, wall_us());
+		err = put_span(journal);
 	if (err == 0)
 		err = database_do(&journal->database, "COMMIT");
 	if (err == 0 && database_is_gone(&journal->database))
@@ -289,7 +288,7 @@ static int open_span(struct journal *journal, int64_t now_us)
 	if (span->last != 0 && span->last - span->first + 1 < SPAN_ROWS && age_us >= 0 &&
 	    age_us < span_age_us(journal))
 		return 0;
-	err = put_span(journal, now_us);
+	err = put_span(journal);
 	*span = (struct journal_span){.first = journal->now.next,
 				      .oldest_us = INT64_MAX,
 				      .newest_us = INT64_MIN,
@@ -312,6 +311,8 @@ static int put_row(struct journal *journal, uint32_t client, uint64_t seq, const
 	err = journal_run(journal, JOURNAL_EVENT_PUT);
 	if (err != 0)
 		return err;
+	if (journal->now.committed_us < now_us)
+		journal->now.committed_us = now_us;
 	span->last = journal->now.next++;
 	span->types |= 1u << c->type;
 	span->clients |= (uint64_t)1 << client % 64;
@@ -420,6 +421,9 @@ static int find_end(struct journal *journal)
 		err = database_say(database, ERR_PROTOCOL, "its end is damaged");
 	if (err == 0)
 		err = database_number(database, "SELECT count(*) FROM client", &clients);
+	if (err == 0)
+		err = database_number(database, "SELECT max(committed) FROM span",
+				      &journal->now.committed_us);
 	journal->now.clients = (uint32_t)clients;
 	journal->now.next = (uint64_t)last + 1;
 	journal->kept = journal->now;

@@ -10,6 +10,9 @@
 
 enum { SHRINK_SHARE = 4, SHRINK_PAGES = 1024 };
 
+#define AHEAD_US        ((int64_t)3600 * 1000000)
+#define NOW_AT_LEAST_US ((int64_t)1767225600 * 1000000) /* 2026-01-01: no prise is older */
+
 static int number_of(struct journal *journal, enum journal_statement which, int64_t *number)
 {
 	int found = journal_step(journal, which);
@@ -41,6 +44,25 @@ static int used_bytes(struct journal *journal, uint64_t *bytes)
 	return err;
 }
 
+/* A clock that is behind what was committed was ahead then, or is wrong now: the one that goes on
+ * for an hour is believed. What was committed later counts from when that was seen first; but not
+ * by a clock that nobody has set yet, which begins in 1970 or when its system was made. */
+static int limit_age(struct journal *journal, int64_t now_us)
+{
+	int err = 0;
+
+	if (journal->now.committed_us <= now_us)
+		journal->ahead_us = 0;
+	else if (journal->ahead_us == 0 || journal->ahead_us > now_us)
+		journal->ahead_us = now_us;
+	else if (now_us - journal->ahead_us >= AHEAD_US && journal->ahead_us >= NOW_AT_LEAST_US) {
+		journal_bind_number(journal, JOURNAL_SPAN_LIMIT, 1, (uint64_t)journal->ahead_us);
+		err = journal_run(journal, JOURNAL_SPAN_LIMIT);
+		journal->now.committed_us = journal->ahead_us;
+	}
+	return err;
+}
+
 /* The newest row of the oldest span that may go; 0: none. */
 static int64_t row_to_prune(struct journal *journal, int64_t now_us, unsigned rows, int64_t *oldest)
 {
@@ -61,12 +83,6 @@ static int64_t row_to_prune(struct journal *journal, int64_t now_us, unsigned ro
 	journal_done(journal, JOURNAL_SPAN_OLDEST);
 	if (err >= 0 && settings->keep_bytes != 0)
 		err = used_bytes(journal, &bytes);
-	if (err < 0)
-		return err;
-	if (settings->keep_ms != 0 && committed_us > now_us) {
-		journal_bind_number(journal, JOURNAL_SPAN_LIMIT, 1, (uint64_t)now_us);
-		err = journal_run(journal, JOURNAL_SPAN_LIMIT);
-	}
 	if (err < 0)
 		return err;
 	due = settings->keep_ms != 0 && committed_us < now_us - (int64_t)settings->keep_ms * 1000;
@@ -124,6 +140,8 @@ int64_t journal_prune(struct journal *journal, int64_t now_us, unsigned rows)
 	if (journal->begun)
 		return ERR_IN_USE;
 	pruned = journal_begin(journal);
+	if (pruned == 0 && journal->settings.keep_ms != 0)
+		pruned = limit_age(journal, now_us);
 	if (pruned == 0)
 		pruned = prune(journal, now_us, rows);
 	err = pruned < 0 ? (int)pruned : shrink(journal);

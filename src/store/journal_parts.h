@@ -70,8 +70,10 @@ struct journal {
 	struct journal_settings settings;
 	int lock_fd;
 	bool begun;
+	int64_t ahead_us; /* since then the clock has been behind committed_us; 0: it is not */
 	struct {
-		uint64_t next; /* row */
+		uint64_t next;        /* row */
+		int64_t committed_us; /* never goes back while rows are put, as clocks do */
 		uint32_t clients;
 		struct journal_span span;
 	} now, kept; /* kept: as of the last commit */

@@ -122,13 +122,51 @@ static void test_prune_after_the_clock_went_back(void **state)
 
 	make_two("clock");
 	journal_close(journal);
-	open_it("clock", &a_day);
 	storing_do("clock", "UPDATE span SET committed = committed + 315360000000000");
+	open_it("clock", &a_day);
 	assert_int_equal(journal_prune(journal, now_us(), 1000), 0);
 	assert_int_equal(journal_prune(journal, now_us() + 90000ll * 1000000, 1000), 1000);
 	assert_int_equal(append(1, 27001, 1, &fault), 0);
 	assert_int_equal(journal_commit(journal), 0);
 	assert_true(journal_prune(journal, now_us() + ahead_us, 1000) > 0);
+	journal_close(journal);
+}
+
+/* A clock that is behind for less than an hour, or that nobody has set, is not believed. */
+static void test_prune_while_the_clock_is_wrong(void **state)
+{
+	struct journal_settings a_day = {.keep_ms = 86400000};
+	int64_t hour_us = 3600ll * 1000000, june_us = now_us() - 4000 * hour_us;
+
+	make_two("wrong");
+	journal_close(journal);
+	open_it("wrong", &a_day);
+	for (int64_t us = 0; us < 50 * hour_us; us += hour_us)
+		assert_int_equal(journal_prune(journal, us, 1000), 0);
+	assert_int_equal(journal_prune(journal, june_us, 1000), 0);
+	assert_int_equal(journal_prune(journal, june_us + hour_us / 2, 1000), 0);
+	assert_int_equal(journal_prune(journal, now_us(), 1000), 0);
+	assert_int_equal(journal_prune(journal, now_us() + 23 * hour_us, 1000), 0);
+	assert_int_equal(journal_prune(journal, now_us() + 25 * hour_us, 1000), 1000);
+	journal_close(journal);
+}
+
+/* What is committed by a clock that was set back is no older than what was before. */
+static void test_commit_after_the_clock_went_back(void **state)
+{
+	struct journal_settings a_day = {.keep_ms = 86400000};
+	int64_t hour_us = 3600ll * 1000000;
+
+	make_two("back");
+	journal_close(journal);
+	storing_do("back", "UPDATE span SET committed = committed + 1000 * 3600000000");
+	open_it("back", &a_day);
+	assert_int_equal(append(1, 27001, 10000, &fault), 0);
+	assert_int_equal(journal_commit(journal), 0);
+	storing_do("back", "DELETE FROM event WHERE row <= 30000;"
+			   "DELETE FROM span WHERE last <= 30000");
+	assert_int_equal(journal_prune(journal, now_us() + 1001 * hour_us, 10000), 0);
+	assert_int_equal(journal_prune(journal, now_us() + 1025 * hour_us, 10000), 10000);
 	journal_close(journal);
 }
 
@@ -230,6 +268,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prune_many),
 		cmocka_unit_test(test_prune_after_the_clock_went_back),
+		cmocka_unit_test(test_prune_while_the_clock_is_wrong),
+		cmocka_unit_test(test_commit_after_the_clock_went_back),
 		cmocka_unit_test(test_forget),
 		cmocka_unit_test(test_met_again),
 		cmocka_unit_test(test_clients_are_bounded),
