@@ -199,7 +199,9 @@ static int turn_log_on(struct database *database)
 	return err;
 }
 
-static int take_step(struct database *database, const struct database_plan *plan, int64_t version)
+/* All in one: no reader ever sees a schema that is on its way. */
+static int take_steps(struct database *database, const struct database_plan *plan, int64_t version,
+		      int64_t newest)
 {
 	char sql[SQL_BYTES];
 	int err = database_do(database, "BEGIN IMMEDIATE");
@@ -207,8 +209,9 @@ static int take_step(struct database *database, const struct database_plan *plan
 	if (err != 0)
 		return err;
 	snprintf(sql, sizeof(sql), "PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
-		 (int)plan->application, (long long)version + 1);
-	err = database_do(database, plan->steps[version]);
+		 (int)plan->application, (long long)newest);
+	for (; err == 0 && version < newest; version++)
+		err = database_do(database, plan->steps[version]);
 	if (err == 0)
 		err = database_do(database, sql);
 	if (err != 0) /* whose words are kept */
@@ -235,8 +238,8 @@ static int bring_up_to_date(struct database *database, const struct database_pla
 		err = database_do(database, "PRAGMA auto_vacuum = INCREMENTAL");
 	if (err == 0 && plan->path != NULL)
 		err = turn_log_on(database);
-	for (; err == 0 && version < newest; version++)
-		err = take_step(database, plan, version);
+	if (err == 0 && version < newest)
+		err = take_steps(database, plan, version, newest);
 	return err;
 }
 

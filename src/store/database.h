@@ -14,9 +14,9 @@ struct sqlite3_stmt;
 
 struct database_plan {
 	const char *path; /* NULL: a temporary one without a name, gone with its handle */
-	/* The schema as steps: step N leads from version N to N + 1 (PRAGMA user_version), in one
-	 * transaction. NULL ends them. A file of a later version than we know is ERR_SYNTAX, and so
-	 * is one of an earlier version that is only to be read. */
+	/* The schema as steps: step N leads from version N to N + 1 (PRAGMA user_version); those
+	 * that a file lacks are one transaction. NULL ends them. A file of a later version than we
+	 * know is ERR_SYNTAX, and so is one of an earlier version that is only to be read. */
 	const char *const *steps;
 	uint32_t application; /* PRAGMA application_id: a file of another is ERR_PROTOCOL */
 	bool read_only;
