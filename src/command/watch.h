@@ -50,6 +50,7 @@ struct watch {
 	struct spool *spool;
 	enum watch_server server;
 	uint64_t newest, sent; /* numbers: committed here, handed to the machine */
+	uint64_t sent_most;    /* in any conversation */
 	unsigned wanted;       /* blocks that the machine has room for */
 	struct watch_read *reading;
 	bool retry_due;

@@ -22,7 +22,7 @@ struct watch_note {
 	struct loop_mail mail;
 	struct watch_engine *engine;
 	enum watch_note_kind kind;
-	uint64_t number;
+	uint64_t number, sent;
 	enum source_way way;
 	int err;
 };
@@ -187,7 +187,7 @@ static int engine_begin_anew(struct watch_engine *engine)
 static int engine_resume(struct watch_engine *engine, uint64_t now_ns)
 {
 	struct index_found found = {0};
-	int err = index_resume(engine->index, engine->server_seq, &found);
+	int err = index_resume(engine->index, engine->server_seq, engine->server_sent, &found);
 
 	if (err == 0 && found.behind)
 		err = engine_begin_anew(engine);
@@ -343,21 +343,23 @@ static void engine_heard_resume(struct loop_mail *mail, struct loop *loop)
 {
 	struct watch_note *note = (struct watch_note *)mail;
 	struct watch_engine *engine = note->engine;
-
 	engine->server_seq = note->number;
+	engine->server_sent = note->sent;
 	engine->resume_due = true;
 	engine->resuming = false;
 	free(note);
 }
 
-void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq)
+void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent)
 {
 	struct watch_note *note = calloc(1, sizeof *note);
 
 	if (note == NULL)
 		return;
-	*note = (struct watch_note){
-		.mail.run = engine_heard_resume, .engine = engine, .number = server_seq};
+	*note = (struct watch_note){.mail.run = engine_heard_resume,
+				    .engine = engine,
+				    .number = server_seq,
+				    .sent = sent};
 	if (!loop_post(engine->loop, &note->mail))
 		free(note);
 }

@@ -51,8 +51,8 @@ int watch_engine_start(struct watch_engine **engine, const struct watch_engine_p
 /* From the loop's thread. */
 const uint8_t *watch_engine_instance(const struct watch_engine *engine);
 void watch_engine_acknowledge(struct watch_engine *engine, uint64_t seq);
-/* The server has this much: answered by `resumed`. */
-void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq);
+/* The server has this much, and was sent that much by this process: answered by `resumed`. */
+void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent);
 
 struct watch_tree_view {
 	enum source_way way;

@@ -37,10 +37,10 @@ struct watch_engine {
 
 	/* The engine's thread. */
 	bool full, stop_now;
-	bool uncommitted; /* a commit failed: it is tried again before all else */
-	bool resume_due;  /* the index is to be told what the server has */
-	bool resuming;    /* it was, and that is in the transaction */
-	uint64_t server_seq;
+	bool uncommitted;                 /* a commit failed: it is tried again before all else */
+	bool resume_due;                  /* the index is to be told what the server has */
+	bool resuming;                    /* it was, and that is in the transaction */
+	uint64_t server_seq, server_sent; /* what it has, and was sent by this process */
 	int disk_err;
 	uint64_t hold_ns;  /* after trouble with the disk, nothing is settled before */
 	uint64_t first_ns; /* of what is not committed; 0: nothing */

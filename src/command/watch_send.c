@@ -38,6 +38,8 @@ static void send_block(struct watch *w, const struct spool_block *block)
 
 	w->wanted--;
 	w->sent = block->last;
+	if (w->sent > w->sent_most)
+		w->sent_most = w->sent;
 	pump_tell(w->client.pumps, w->client.id, &message);
 	pump_deliver(w->client.pumps);
 }
@@ -126,7 +128,7 @@ static void send_told(void *owner, const struct message *message)
 	case FEED_READY:
 		w->server = WATCH_JOINING;
 		w->said = 0;
-		watch_engine_resume(w->engine, message->number[0]);
+		watch_engine_resume(w->engine, message->number[0], w->sent_most);
 		break;
 	case FEED_ACKED:
 		watch_engine_acknowledge(w->engine, message->number[0]);

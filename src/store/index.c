@@ -261,6 +261,7 @@ static int take_state(struct index *index, struct sqlite3_stmt *state)
 	memcpy(index->instance, sqlite3_column_blob(state, 0), INDEX_INSTANCE_BYTES);
 	index->now = (struct index_state){.newest = (uint64_t)sqlite3_column_int64(state, 1),
 					  .acknowledged = (uint64_t)sqlite3_column_int64(state, 2),
+					  .server = (uint64_t)sqlite3_column_int64(state, 1),
 					  .entries = (uint64_t)sqlite3_column_int64(state, 3),
 					  .spool_bytes = (uint64_t)sqlite3_column_int64(state, 5)};
 	index->trees = (uint32_t)sqlite3_column_int64(state, 6);

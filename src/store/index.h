@@ -67,14 +67,18 @@ int index_rollback(struct index *index);
  * to be committed again. ERR_PROTOCOL: nothing of that number was committed. */
 int index_acknowledge(struct index *index, uint64_t seq);
 
-/* What the server says it has of us, once connected: 0; `found->behind` when it is not where we
- * are: it has more than we ever gave (we lost our newest: the next number is then above its), or
- * less than it acknowledged (it lost its own). Then the spool has been emptied, and all trees are
- * to be cleared and told anew, beginning with a gap that resets. Part of the transaction. */
-int index_resume(struct index *index, uint64_t server_seq, struct index_found *found);
+/* What the server says it has of us, once connected, and the highest number that it was sent since
+ * index_open (0: none): 0; `found->behind` when it is not where we are: it has more than we gave
+ * it, now or before index_open (we lost our newest, or somebody else has our instance: what has
+ * these numbers there is not what has them here), or less than it acknowledged (it lost its own).
+ * Then the spool has been emptied, the next number is above both, and all trees are to be cleared
+ * and told anew, beginning with a gap that resets. Part of the transaction. */
+int index_resume(struct index *index, uint64_t server_seq, uint64_t sent,
+		 struct index_found *found);
 
 struct index_state {
 	uint64_t newest, acknowledged; /* numbers; newest committed or not */
+	uint64_t server;               /* the highest that the server may have of us */
 	uint64_t spool_bytes;          /* in the spool, packed */
 	uint64_t spool_records;        /* not acknowledged */
 	uint64_t entries;              /* in the index of all trees */

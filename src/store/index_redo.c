@@ -96,12 +96,13 @@ int index_change(struct index *index, const struct index_op *op)
 int index_do_again(struct index *index)
 {
 	struct index_redo *redo = &index->redo;
-	uint64_t newest = index->now.newest;
+	uint64_t newest = index->now.newest, server = index->now.server;
 	struct index_op op;
 	int err = 0;
 
 	index->now = index->kept;
 	index->now.newest = newest;
+	index->now.server = server;
 	for (size_t at = 0; err == 0 && at < redo->len; at += op.a.len + op.b.len) {
 		memcpy(&op, redo->data + at, sizeof(op));
 		at += sizeof(op);

@@ -117,13 +117,17 @@ int index_acknowledge(struct index *index, uint64_t seq)
 	return seq > index->now.acknowledged ? index_change(index, &op) : 0;
 }
 
-int index_resume(struct index *index, uint64_t server_seq, struct index_found *found)
+int index_resume(struct index *index, uint64_t server_seq, uint64_t sent, struct index_found *found)
 {
 	struct index_op all = {.kind = INDEX_OP_ACKNOWLEDGE};
 
 	if (server_seq > INDEX_SEQ_MOST)
 		return ERR_PROTOCOL;
-	found->behind = server_seq > index->kept.newest || server_seq < index->now.acknowledged;
+	if (sent > index->now.server)
+		index->now.server = sent;
+	found->behind = server_seq > index->now.server || server_seq < index->now.acknowledged;
+	if (server_seq > index->now.server)
+		index->now.server = server_seq;
 	if (!found->behind)
 		return index_acknowledge(index, server_seq);
 	/* Nothing that was spooled means anything now: numbers go on above both. */

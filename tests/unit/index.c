@@ -429,23 +429,60 @@ static void test_resume(void **state)
 	for (uint64_t n = 1; n <= 100; n++)
 		append(n);
 	commit();
-	assert_int_equal(index_resume(ix, 40, &found), 0);
+	assert_int_equal(index_resume(ix, 40, 100, &found), 0);
 	assert_false(found.behind);
 	assert_int_equal(index_state(ix).acknowledged, 40);
 	/* It lost its own. */
-	assert_int_equal(index_resume(ix, 39, &found), 0);
+	assert_int_equal(index_resume(ix, 39, 100, &found), 0);
 	assert_true(found.behind);
 	assert_int_equal(append(101), 101);
 	assert_int_equal(commit(), 101);
 	assert_int_equal(index_state(ix).acknowledged, 100);
 	assert_int_equal(read_spool("resume", 100), 1);
 	/* We lost ours. */
-	assert_int_equal(index_resume(ix, 5000, &found), 0);
+	assert_int_equal(index_resume(ix, 5000, 101, &found), 0);
 	assert_true(found.behind);
 	assert_int_equal(append(5001), 5001);
 	assert_int_equal(commit(), 5001);
 	assert_int_equal(read_spool("resume", 5000), 1);
-	assert_int_equal(index_resume(ix, UINT64_MAX, &found), ERR_PROTOCOL);
+	assert_int_equal(index_resume(ix, UINT64_MAX, 0, &found), ERR_PROTOCOL);
+	index_close(ix);
+}
+
+/* The server has numbers that were ours before, in a state that is no more; since then the same
+ * numbers were given to other changes, and more of them. */
+static void test_numbers_given_twice(void **state)
+{
+	open_new("twice");
+	for (uint64_t n = 1; n <= 100; n++)
+		append(n);
+	commit();
+	index_close(ix);
+	open_it("twice");
+	for (uint64_t n = 101; n <= 300; n++)
+		append(n);
+	commit();
+	assert_int_equal(index_resume(ix, 150, 0, &found), 0);
+	assert_true(found.behind);
+	assert_int_equal(append(301), 301);
+	commit();
+	/* Nothing of that is sent yet, and it comes again with what it had. */
+	assert_int_equal(index_resume(ix, 150, 0, &found), 0);
+	assert_true(found.behind); /* it lacks what was given up for it */
+	assert_int_equal(append(302), 302);
+	commit();
+	assert_int_equal(index_resume(ix, 302, 302, &found), 0);
+	assert_false(found.behind);
+	assert_int_equal(index_state(ix).acknowledged, 302);
+	index_close(ix);
+	/* What was committed before may have been sent before. */
+	open_it("twice");
+	assert_int_equal(append(303), 303);
+	commit();
+	index_close(ix);
+	open_it("twice");
+	assert_int_equal(index_resume(ix, 303, 0, &found), 0);
+	assert_false(found.behind);
 	index_close(ix);
 }
 
@@ -536,7 +573,7 @@ int main(void)
 		cmocka_unit_test(test_instance),    cmocka_unit_test(test_spool),
 		cmocka_unit_test(test_acknowledge), cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_size),        cmocka_unit_test(test_too_much),
-		cmocka_unit_test(test_temporary),
+		cmocka_unit_test(test_temporary),   cmocka_unit_test(test_numbers_given_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

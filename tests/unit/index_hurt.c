@@ -352,7 +352,7 @@ static void test_cut_log(void **state)
 	assert_int_equal(index_tree(of.index, BYTES_LITERAL("/t"), &of.tree, &known), 0);
 	check_fold(&of, newest, 0);
 	check_spool(hurt, 0, newest);
-	assert_int_equal(index_resume(of.index, 500, &found), 0);
+	assert_int_equal(index_resume(of.index, 500, 0, &found), 0);
 	assert_true(found.behind);
 	index_close(of.index);
 }
