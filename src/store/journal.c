@@ -26,7 +26,7 @@ enum {
 };
 
 #define SPAN_US  ((int64_t)600 * 1000000)
-#define SEQ_MOST ((uint64_t)1 << 62)
+#define SEQ_MOST ((uint64_t)INT64_MAX)
 
 const char *const journal_steps[] = {
 	"CREATE TABLE client(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE,"
@@ -329,7 +329,7 @@ static int check_records(struct bytes records, uint64_t first, uint32_t count, u
 {
 	struct change c;
 
-	if (first == 0 || first > SEQ_MOST || count == 0) {
+	if (first == 0 || first > SEQ_MOST || count == 0 || count - 1 > SEQ_MOST - first) {
 		*why = "numbers that cannot be";
 		return ERR_PROTOCOL;
 	}
