@@ -95,11 +95,22 @@ static void watch_caught(void *owner, int signal_number)
 	watch_end(w, 128 + signal_number);
 }
 
+int watch_say_state(const struct watch *w, int err)
+{
+	char text[PATH_MAX + 128];
+
+	if (err != ERR_PROTOCOL)
+		return say_error(SAY_FILE, w->state, err);
+	snprintf(text, sizeof text, _("%s was damaged meanwhile"), w->state);
+	return say_told(w->state, ERR_DISK, text,
+			_("the same again: it is then kept beside as .damaged, and begun anew"));
+}
+
 static void watch_failed(void *owner, int err)
 {
 	struct watch *w = owner;
 
-	watch_end(w, say_error(SAY_FILE, w->state, err));
+	watch_end(w, watch_say_state(w, err));
 }
 
 static void watch_settled(void *owner, unsigned root, enum source_way way)
@@ -279,7 +290,7 @@ static int watch_server(struct watch *w)
 	w->settings.host = w->host;
 	err = spool_open(&w->spool, w->state);
 	if (err != 0)
-		return say_error(SAY_FILE, w->state, err);
+		return watch_say_state(w, err);
 	return watch_send(w);
 }
 

@@ -78,6 +78,9 @@ struct watch {
 /* Ends the command's loop with this code; the first one counts. */
 void watch_end(struct watch *w, int code);
 
+/* The state cannot be gone on with. Returns the exit code. */
+int watch_say_state(const struct watch *w, int err);
+
 /* watch_show.c. A change, on stdout, in the engine's thread. Whoever reads too slowly makes it wait
  * where there is no server, and misses lines, which a `gap` counts, where there is one. */
 void watch_show_change(void *owner, const struct change *change, uint64_t seq);

@@ -53,7 +53,7 @@ static void send_has_read(struct work_job *job)
 
 	w->reading = NULL;
 	if (read->found < 0)
-		watch_end(w, say_error(SAY_FILE, w->state, read->found));
+		watch_end(w, watch_say_state(w, read->found));
 	else if (wanted && read->found > 0)
 		send_block(w, &read->block);
 	else if (wanted && w->newest == read->newest)
