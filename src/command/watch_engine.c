@@ -343,6 +343,7 @@ static void engine_heard_resume(struct loop_mail *mail, struct loop *loop)
 {
 	struct watch_note *note = (struct watch_note *)mail;
 	struct watch_engine *engine = note->engine;
+
 	engine->server_seq = note->number;
 	engine->server_sent = note->sent;
 	engine->resume_due = true;

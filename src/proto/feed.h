@@ -39,7 +39,9 @@ enum {
 	FEED_STALL_MS = 2000,    /* the same in the middle of a line or of a character */
 };
 
-#define FEED_NUMBER_MOST ((uint64_t)1 << 62) /* no honest number comes near */
+#define FEED_NUMBER_MOST ((uint64_t)INT64_MAX)
+/* What a client believes a server to have: behind it numbers are left to go on with. */
+#define FEED_NEWEST_MOST ((uint64_t)1 << 62)
 
 enum feed_refusal {
 	FEED_BAD_FRAME = 1, /* not understood: the frame's type, its length, its fields */

@@ -104,7 +104,7 @@ static bool take_welcome(struct feed_client *c, struct bytes b, struct out *out,
 
 	if (c->state != ASKING)
 		return broken("a second WELCOME", out, now);
-	if (newest > FEED_NUMBER_MOST || largest < FEED_FRAME_BYTES || largest > FEED_BOUND_MOST ||
+	if (newest > FEED_NEWEST_MOST || largest < FEED_FRAME_BYTES || largest > FEED_BOUND_MOST ||
 	    window < FEED_HEAD_BYTES + FEED_FRAME_BYTES || window > FEED_BOUND_MOST)
 		return broken("a WELCOME with bounds that cannot be", out, now);
 	c->state = READY;

@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 
@@ -334,6 +335,29 @@ def test_a_reset_may_leave_numbers_out(prise, serve):
             feed.hear()
         assert refused.value.args[0] == feeding.BAD_NUMBER
     assert [e["seq"] for e in stored(prise)] == [1, 1000, 2**63 - 1]
+
+
+@pytest.mark.parametrize("newest", [2**62, 2**62 + 1, 2**64 - 1])
+def test_a_server_that_lies_about_numbers(day, newest):
+    """A number that leaves some to go on with is one that others gave; another is not believed, and
+    is nobody's fault here."""
+    w = day()
+    w.link.close()
+    with socket.create_server(("127.0.0.1", w.link.port)) as liar:
+        w.start_client()
+        liar.settimeout(SECONDS)
+        with liar.accept()[0] as s:
+            s.settimeout(SECONDS)
+            s.sendall(feeding.HEAD.pack(feeding.WELCOME, 0, 0, 16)
+                      + feeding.struct.pack(">QII", newest, 4 << 20, 512 << 10))
+            heard = b""
+            while part := s.recv(65536):
+                heard += part
+                if newest == 2**62 and feeding.struct.pack(">Q", newest + 1) in heard:
+                    break
+        if newest > 2**62:
+            w.wait_said("does not keep to the protocol")
+    assert w.client.poll() is None and "damaged" not in w.said()
 
 
 @pytest.mark.parametrize("kind", [feeding.HELLO, feeding.RECORDS, feeding.PING])
