@@ -397,6 +397,31 @@ static void test_overflow(void **state)
 	assert_false(settle_counts(w->m.settle).in_doubt);
 }
 
+/* What was seen before is then of the future, and what is written now of the past. */
+static void test_clock_set_back(void **state)
+{
+	(void)state;
+	model_mkdir(&w->m, "tree/d");
+	model_write(&w->m, "tree/d/f", 3);
+	model_write(&w->m, "tree/g", 3);
+	model_link(&w->m, "tree/g", "tree/d/h");
+	forget();
+	w->m.now.wall_us -= (int64_t)86400 * 1000000;
+	model_write(&w->m, "tree/d/f", 4);
+	model_write(&w->m, "tree/g", 5);
+	model_write(&w->m, "tree/d/new", 1);
+	assert_string_equal(heard(), "modify d/f, modify g, create d/new, modify d/h");
+	model_pass_time(&w->m, MOMENT_S);
+	w->m.now.wall_us -= (int64_t)86400 * 1000000;
+	model_rename(&w->m, "tree/d/f", "tree/f");
+	model_write(&w->m, "tree/d/new", 1);
+	model_lose(&w->m);
+	begin("restart", false);
+	assert_non_null(strstr(heard(), "move d/f f"));
+	assert_non_null(strstr(w->heard, "modify d/new"));
+	assert_int_equal(settle_due(w->m.settle), MOMENT_NEVER); /* it does not look for ever */
+}
+
 static void test_errors_come_again(void **state)
 {
 	(void)state;
@@ -587,6 +612,7 @@ int main(void)
 		BOTH(test_cycle_for_good),
 		BOTH(test_out_and_in),
 		BOTH(test_overflow),
+		BOTH(test_clock_set_back),
 		BOTH(test_errors_come_again),
 		BOTH(test_permission),
 		BOTH(test_too_long),
