@@ -10,6 +10,8 @@
 
 enum { WATCH_HINTS = 65536, WATCH_RETRY_MS = 1000, WATCH_COMMIT_BYTES = INDEX_BLOCK_BYTES * 3 / 4 };
 
+#define WATCH_HASH_BYTES ((uint64_t)1 << 30)
+
 struct watch_tree {
 	struct watch_engine *engine;
 	struct bytes root;

@@ -9,18 +9,20 @@ enum { WATCH_EVENTS_A_TURN = 4096, WATCH_HINTS_A_TURN = 1024 };
 
 /* From settler to spool. */
 
+/* Nothing else is looked at meanwhile: a file of more than WATCH_HASH_BYTES has no digest. */
 static void tree_hash(struct watch_tree *tree, struct change *c, uint64_t directory,
 		      struct bytes name)
 {
 	struct key_digest digest;
 	int fd;
 
-	if (c->kind != CHANGE_FILE || (c->type != CHANGE_CREATE && c->type != CHANGE_MODIFY))
+	if (c->kind != CHANGE_FILE || c->size > WATCH_HASH_BYTES ||
+	    (c->type != CHANGE_CREATE && c->type != CHANGE_MODIFY))
 		return;
 	fd = source_open_file(tree->source, directory, name);
 	if (fd < 0)
 		return;
-	if (tls_digest_file(fd, &digest) == 0) {
+	if (tls_digest_file(fd, WATCH_HASH_BYTES, &tree->engine->stopped, &digest) == 0) {
 		memcpy(c->sha256, digest.byte, sizeof c->sha256);
 		c->hashed = true;
 	}
