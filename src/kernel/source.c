@@ -212,6 +212,12 @@ int source_read(struct source *s, unsigned budget, const struct moment *now)
 
 /* Directories without a watch: each is tried again, since there may be room now, and is listed
  * after that. When there is none the others are not tried. */
+/* Its directory is not there to list it. */
+static void look_at_root(struct source *s, const struct moment *now)
+{
+	settle_hint(s->settle, &(struct settle_hint){.flags = SETTLE_ATTRIB}, now);
+}
+
 static void poll_unwatched(struct source *s, const struct moment *now)
 {
 	bool singly = s->set.polled <= POLLED_SINGLY, full = false;
@@ -245,6 +251,8 @@ static void poll_when_due(struct source *s, const struct moment *now)
 		poll_unwatched(s, now);
 	else if (s->poll_ns != 0 && settle_due(s->settle) != 0) /* the last list is done */
 		settle_list(s->settle, s->root.inode, true, now);
+	if (s->poll_ns != 0)
+		look_at_root(s, now);
 	s->poll_ns = now->boot_ns + s->poll_every_ns;
 }
 
