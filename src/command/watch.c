@@ -38,7 +38,7 @@ static const struct option options[] = {
 	{.name = "hash",
 	 .type = OPTION_FLAG,
 	 .offset = offsetof(struct watch_options, hash),
-	 .help = N_("add the SHA-256 of each file that was created or modified")},
+	 .help = N_("add the SHA-256 of each file of up to 1 GiB that was created or modified")},
 	{.name = "settle",
 	 .type = OPTION_DURATION,
 	 .argument = "DUR",
@@ -193,6 +193,17 @@ static uint64_t fingerprint(uint64_t hash, const char *s)
 	return hash;
 }
 
+/* As it is found among what is watched. */
+static int without_links(char path[static PATH_MAX])
+{
+	char real[PATH_MAX];
+
+	if (realpath(path, real) == NULL)
+		return err_from_errno(errno);
+	memcpy(path, real, strlen(real) + 1);
+	return 0;
+}
+
 /* One database a set of trees, in whatever order, and a server, where the state is; a local one has
  * no name. */
 static int find_state(struct watch *w)
@@ -215,6 +226,9 @@ static int find_state(struct watch *w)
 	text_put_string(&path, "/watch");
 	if (err == 0 && !path.cut)
 		err = place_make(w->state);
+	if (err == 0 && !path.cut)
+		err = without_links(w->state);
+	path.len = strlen(w->state);
 	text_printf(&path, "/%016" PRIx64 ".db", hash);
 	if (err == 0 && path.cut)
 		err = ERR_TOO_LONG;
@@ -355,6 +369,16 @@ static void watch_free(struct watch *w)
 	free(w);
 }
 
+/* The protocol wants UTF-8. */
+static void take_host(struct watch *w)
+{
+	char host[WATCH_HOST_BYTES / 4] = "";
+	struct text shown = TEXT_OVER(w->host);
+
+	gethostname(host, sizeof host - 1);
+	text_put_visible(&shown, bytes_of_string(host), false);
+}
+
 static int watch_run(struct command_call *call)
 {
 	const struct watch_options *given = call->options;
@@ -374,7 +398,7 @@ static int watch_run(struct command_call *call)
 		return say_error(SAY_RUN, "watch", ERR_MEMORY);
 	w->call = call;
 	w->given = given;
-	gethostname(w->host, sizeof w->host - 1);
+	take_host(w);
 	w->excludes = take_patterns(&given->exclude, w->exclude);
 	w->includes = take_patterns(&given->include, w->include);
 	code = take_roots(w);

@@ -55,6 +55,7 @@ struct watch {
 	struct watch_read *reading;
 	bool retry_due;
 	struct wheel_timer retry;
+	bool heeded;     /* this conversation's server acknowledged something */
 	int turned_away; /* this conversation's refusal (its number and one), or 0 */
 	int said;        /* the newest trouble that was told: an ERR_, or as above; 0: none since */
 

@@ -7,7 +7,12 @@
 
 #include <stdlib.h>
 
-enum { WATCH_RETRY_LEAST_MS = 500, WATCH_RETRY_MOST_MS = 30000 };
+enum {
+	WATCH_RETRY_LEAST_MS = 500,
+	WATCH_RETRY_MOST_MS = 30000,
+	WATCH_STEADY_MS = 10000, /* a conversation that lasted: what ends it is news */
+	WATCH_LEAVE_MS = 2000,
+};
 
 struct watch_read {
 	struct work_job job;
@@ -127,10 +132,10 @@ static void send_told(void *owner, const struct message *message)
 	switch ((enum feed_kind)message->kind) {
 	case FEED_READY:
 		w->server = WATCH_JOINING;
-		w->said = 0;
 		watch_engine_resume(w->engine, message->number[0], w->sent_most);
 		break;
 	case FEED_ACKED:
+		w->heeded = true;
 		watch_engine_acknowledge(w->engine, message->number[0]);
 		break;
 	case FEED_WANT:
@@ -174,17 +179,21 @@ int watch_send(struct watch *w)
 				   .settings = &w->settings,
 				   .told = send_told,
 				   .owner = w};
-	uint64_t wait_ms = WATCH_RETRY_LEAST_MS;
+	uint64_t wait_ms = WATCH_RETRY_LEAST_MS, began_ns;
 	bool ever = false;
 	int err, trouble;
 
 	while (!w->over) {
 		w->turned_away = 0;
+		w->heeded = false;
+		began_ns = loop_now(w->loop)->boot_ns;
 		err = client_talk(&w->client, &talk);
 		trouble = w->turned_away != 0 ? w->turned_away : err != 0 ? err : ERR_LEFT;
-		if (w->server != WATCH_AWAY) {
+		ever = ever || w->server != WATCH_AWAY;
+		if (w->heeded ||
+		    loop_now(w->loop)->boot_ns - began_ns > WATCH_STEADY_MS * MOMENT_MS) {
 			wait_ms = WATCH_RETRY_LEAST_MS;
-			ever = true;
+			w->said = 0;
 		}
 		w->server = WATCH_AWAY;
 		w->wanted = 0;
@@ -206,10 +215,12 @@ int watch_send(struct watch *w)
 void watch_send_leave(struct watch *w)
 {
 	w->retry_due = true;
-	if (w->server != WATCH_AWAY)
+	if (w->server != WATCH_AWAY) {
 		client_tell(&w->client, FEED_LEAVE, bytes_of(NULL, 0));
-	else
+		client_await(&w->client, WATCH_LEAVE_MS);
+	} else {
 		client_stop(&w->client, ERR_DRAINED);
+	}
 }
 
 void watch_send_close(struct watch *w)
