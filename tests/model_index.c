@@ -488,8 +488,8 @@ static void check_entry(struct model_index *x, int node, struct bytes path, bool
 		wrong(x, "%s: mode %o, told %o", t->path, n.mode, t->mode);
 	else if (n.kind != CHANGE_DIRECTORY && t->size != n.size && !blurred)
 		wrong(x, "%s: size %u, told %u", t->path, (unsigned)n.size, (unsigned)t->size);
-	else if (versions && n.kind == CHANGE_FILE && !blurred && !x->m->node[node].dated &&
-		 t->version != x->m->node[node].version)
+	else if (versions && n.kind == CHANGE_FILE && n.size > 0 && !blurred &&
+		 !x->m->node[node].dated && t->version != x->m->node[node].version)
 		wrong(x, "%s: written %u times, told after %u", t->path,
 		      (unsigned)x->m->node[node].version, (unsigned)t->version);
 }

@@ -164,7 +164,7 @@ static struct model_name named(int directory, struct bytes name, unsigned flags)
 
 static bool is_told(const struct model *m, int directory)
 {
-	return !m->down && (m->way == MODEL_FANOTIFY || m->node[directory].watched);
+	return !m->down && m->node[directory].watched;
 }
 
 static struct model_event *event_at(struct model *m, unsigned i)
@@ -427,7 +427,16 @@ static int enter(void *owner, uint64_t directory)
 	return m->node[d].unwatched ? ERR_FULL : 0;
 }
 
-const struct settle_eyes model_eyes = {.look = look, .list = list, .enter = enter};
+/* What is told of the directory is not taken for ours any more (fanotify), or its watch goes. */
+static void leave(void *owner, uint64_t directory)
+{
+	struct model *m = owner;
+	struct model_node *n = &m->node[directory - MODEL_FIRST];
+
+	n->watched = n->unwatched = false;
+}
+
+const struct settle_eyes model_eyes = {.look = look, .list = list, .enter = enter, .leave = leave};
 
 void model_init(struct model *m, uint64_t seed)
 {
