@@ -245,6 +245,8 @@ def test_five_thousand_at_once(prise, serve):
                 feed.send(*changes(2))
             for feed in feeds:
                 assert feed.wait_acknowledged() == 2
+            # Some KiB each beside what any daemon has.
+            assert SANITIZED or resident_bytes(daemon.pid) < 64 << 20, resident_bytes(daemon.pid)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     events = stored(prise)

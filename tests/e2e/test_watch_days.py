@@ -172,10 +172,9 @@ def test_the_tree_is_deleted_and_made_again(day, source):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("source", SOURCES)
-def test_the_tree_is_unmounted_and_comes_back(day, source):
+def test_the_tree_is_unmounted_and_comes_back(day):
     """What then stands at its path is told, and what was on it when it is there again."""
-    w = day(source)
+    w = day()
     disk = w.directory / "disk"
     with mounted(disk), mounted(w.root):
         subprocess.run(["umount", w.root], check=True)
@@ -213,15 +212,14 @@ def test_the_clients_disk_is_full(day):
         w.settle()
 
 
-@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
-def test_the_store_is_locked_for_long(day, statement):
+def test_the_store_is_locked_for_long(day):
     """The client is sent away, keeps what it has, comes again; nothing was acknowledged before."""
     w = day()
     w.fill(3)
     w.begin()
     path = w.directory / "s" / "state" / "prise" / "collect.db"
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute(statement)
+        other.execute("BEGIN IMMEDIATE")
         w.fill(10, name="meanwhile")
         w.wait_said("refuses: no_store")
         assert "meanwhile" not in str(w.events())
@@ -229,6 +227,20 @@ def test_the_store_is_locked_for_long(day, statement):
         assert newest > acknowledged
         other.execute("ROLLBACK")
     w.settle()
+
+
+def test_the_clients_state_is_locked_for_long(day):
+    """What cannot be written is taken back, and found again: a gap says so."""
+    w = day()
+    w.fill(3)
+    w.begin()
+    path = next(w.state_of_client().glob("*.db"))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        w.fill(10, name="meanwhile")
+        w.wait_said("changes are not lost")
+        other.execute("ROLLBACK")
+    assert "disk" in w.settle().gaps
 
 
 # Clients
