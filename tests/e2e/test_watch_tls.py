@@ -72,7 +72,7 @@ def test_accepted(prise, watcher, collector):
     (watcher.tree / "later").write_bytes(b"yy")
     wait_until(lambda: "later" in str(stored(prise)), "the change")
     events = stored(prise)
-    assert {e["client"].partition("/")[0] for e in events} == {watcher.key}
+    assert {e["client"].rpartition("/")[0] for e in events} == {watcher.key}
     server = prise("key").out.strip()
     assert f"127.0.0.1:{daemon.port('collect')} {server}" in watcher.known_hosts().read_text()
     daemon.wait_log(rf"collect\.join .*client={re.escape(watcher.key)}/")
