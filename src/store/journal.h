@@ -85,7 +85,8 @@ void journal_reader_close(struct journal_reader *reader);
 bool journal_reader_is_gone(struct journal_reader *reader);
 
 struct journal_filter {
-	struct bytes client; /* a part of its id, or its host's name, exactly; empty: all */
+	struct bytes client; /* its id or its host's name; when it is nobody's, a part of one;
+			      * empty: all */
 	struct bytes path;   /* a glob as SQLite's GLOB (`*` also over `/`) on `path` or `from` */
 	struct bytes text;   /* a part of the path, any case (ASCII); empty: all */
 	unsigned types;      /* bits 1 << CHANGE_; 0: all */

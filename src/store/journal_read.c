@@ -237,23 +237,37 @@ static struct bytes host_of(const struct reader_client *client)
 	return bytes_of(client->host, client->host_len);
 }
 
+static bool is_like(const struct reader_client *client, struct bytes wanted, bool whole)
+{
+	struct bytes id = bytes_of_string(client->id), host = host_of(client);
+
+	if (whole)
+		return bytes_equal(wanted, id) || bytes_equal(wanted, host);
+	return bytes_find(id, wanted) < id.len || bytes_find(host, wanted) < host.len;
+}
+
+static bool match_whole_or_part(struct journal_reader *reader, struct reading *reading, bool whole)
+{
+	for (uint32_t i = 0; i < reader->clients; i++) {
+		struct reader_client *client = &reader->client[i];
+
+		client->matches = reading->filter->client.len == 0 ||
+				  is_like(client, reading->filter->client, whole);
+		if (client->matches)
+			reading->clients |= (uint64_t)1 << client->number % 64;
+	}
+	return reading->clients != 0;
+}
+
+/* 10.0.0.1 is not 10.0.0.11 too: what is somebody's whole id or host is no part of others'. */
 static void match_clients(struct journal_reader *reader, struct reading *reading)
 {
-	struct bytes wanted = reading->filter->client;
-
 	if (reading->clients != 0 && reading->version == reader->version)
 		return;
 	reading->version = reader->version;
 	reading->clients = 0;
-	for (uint32_t i = 0; i < reader->clients; i++) {
-		struct reader_client *client = &reader->client[i];
-		struct bytes id = bytes_of_string(client->id);
-
-		client->matches = wanted.len == 0 || bytes_equal(wanted, host_of(client)) ||
-				  bytes_find(id, wanted) < id.len;
-		if (client->matches)
-			reading->clients |= (uint64_t)1 << client->number % 64;
-	}
+	if (!match_whole_or_part(reader, reading, true))
+		match_whole_or_part(reader, reading, false);
 }
 
 /* Rows. */

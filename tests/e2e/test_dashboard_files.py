@@ -87,14 +87,17 @@ def test_filters_of_files(daemon):
     assert paths(text="É %.c") == []  # cases of ASCII alone
     assert paths(text="é %.C") == paths(path="/x/*.conf") == paths(until="1h") == ["/x/é %.conf"]
     assert paths(client="a b&c") == ["/x/b", "/x/é %.conf"]
-    assert paths(client="127.0.0.1", type="create,gap") == ["/y", "/x/é %.conf"]
+    assert paths(client="127.0.0.1", type="create,gap") == ["/y"]
+    assert paths(client="127.0.0.", type="create,gap") == ["/y", "/x/é %.conf"]
+    assert paths(until="1970-01-01T00:00:00Z") == []
     assert paths(since="10m", type="delete") == ["/x/b"]
     status, found = ask(daemon, "/api/clients")
     assert status == 200 and sorted(c["name"] for c in found["clients"]) == ["", "a b&c"]
 
 
 @pytest.mark.parametrize("query", [{"type": "bad"}, {"since": "soon"}, {"text": "a\0b"},
-                                   {"path": "x" * 2000}])
+                                   {"path": "x" * 2000}, {"before": "abc"}, {"before": "-1"},
+                                   {"after": "9" * 20}, {"limit": "many"}])
 def test_queries_that_are_none(daemon, query):
     status, found = ask(daemon, "/api/files", **query)
     assert status == 400 and found["error"] == "query"
