@@ -86,6 +86,14 @@ void moment_read(struct moment *m)
 		m->utc_offset_s = (int32_t)local.tm_gmtoff;
 }
 
+int32_t moment_offset_s(int64_t wall_us)
+{
+	time_t s = (time_t)floor_div(wall_us, 1000000);
+	struct tm local;
+
+	return localtime_r(&s, &local) ? (int32_t)local.tm_gmtoff : 0;
+}
+
 void moment_put_rfc3339(struct text *t, int64_t wall_us)
 {
 	struct moment_date d = moment_date_of(floor_div(wall_us, 1000000));

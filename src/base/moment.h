@@ -31,6 +31,9 @@ struct moment_date moment_date_of(int64_t wall_s);
  * moment that `m` holds (zero it the first time). */
 void moment_read(struct moment *m);
 
+/* Local time minus UTC at that moment, seconds east. */
+int32_t moment_offset_s(int64_t wall_us);
+
 /* RFC 3339, UTC, microseconds: 2026-01-31T09:05:07.000123Z. */
 void moment_put_rfc3339(struct text *t, int64_t wall_us);
 

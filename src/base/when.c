@@ -70,8 +70,8 @@ static bool when_take_fraction(struct bytes *b, int64_t *us)
 	return true;
 }
 
-/* `Z`, `+01:00`, or nothing, which leaves `offset_s`. */
-static bool when_take_zone(struct bytes *b, int64_t *offset_s)
+/* `Z`, `+01:00`, or nothing, which is `here`. */
+static bool when_take_zone(struct bytes *b, bool *here, int64_t *offset_s)
 {
 	int hours, minutes;
 	char sign;
@@ -80,6 +80,7 @@ static bool when_take_zone(struct bytes *b, int64_t *offset_s)
 		return true;
 	sign = (char)b->data[0];
 	*b = bytes_after(*b, 1);
+	*here = false;
 	*offset_s = 0;
 	if (sign == 'Z' || sign == 'z')
 		return true;
@@ -91,7 +92,7 @@ static bool when_take_zone(struct bytes *b, int64_t *offset_s)
 }
 
 /* hh:mm:ss[.fraction][zone], or hh:mm. */
-static int when_take_clock(struct bytes *b, int64_t *us, int64_t *offset_s)
+static int when_take_clock(struct bytes *b, int64_t *us, bool *here, int64_t *offset_s)
 {
 	int hour, minute, second = 0;
 	int64_t fraction = 0;
@@ -103,7 +104,7 @@ static int when_take_clock(struct bytes *b, int64_t *us, int64_t *offset_s)
 		if (!when_take(b, 2, '\0', &second) || !when_take_fraction(b, &fraction))
 			return ERR_SYNTAX;
 	}
-	if (!when_take_zone(b, offset_s) || b->len)
+	if (!when_take_zone(b, here, offset_s) || b->len)
 		return ERR_SYNTAX;
 	if (hour > 23 || minute > 59 || second > 60)
 		return ERR_RANGE;
@@ -111,9 +112,20 @@ static int when_take_clock(struct bytes *b, int64_t *us, int64_t *offset_s)
 	return 0;
 }
 
-int when_parse(struct bytes b, const struct moment *now, int64_t *wall_us)
+/* What clocks here show as `shown_us`. Of an hour that comes twice in autumn one is meant; of one
+ * that is left out in spring, the next. */
+static int64_t when_here(int64_t shown_us, int32_t (*offset_s)(int64_t wall_us))
 {
-	int64_t days, us = 0, offset_s = now->utc_offset_s;
+	int64_t near_us = shown_us - offset_s(shown_us) * WHEN_S;
+
+	return shown_us - offset_s(near_us) * WHEN_S;
+}
+
+int when_parse(struct bytes b, const struct moment *now, int32_t (*offset_s)(int64_t wall_us),
+	       int64_t *wall_us)
+{
+	int64_t days = 0, us = 0, zone_s = 0;
+	bool here = true;
 	uint64_t ago_ms;
 	int err;
 
@@ -126,9 +138,10 @@ int when_parse(struct bytes b, const struct moment *now, int64_t *wall_us)
 		if (b.data[0] != 'T' && b.data[0] != 't' && b.data[0] != ' ')
 			return ERR_SYNTAX;
 		b = bytes_after(b, 1);
-		err = when_take_clock(&b, &us, &offset_s);
+		err = when_take_clock(&b, &us, &here, &zone_s);
 	}
+	us += days * 86400 * WHEN_S;
 	if (!err)
-		*wall_us = (days * 86400 - offset_s) * WHEN_S + us;
+		*wall_us = here ? when_here(us, offset_s) : us - zone_s * WHEN_S;
 	return err;
 }

@@ -12,7 +12,6 @@
 
 #include <poll.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EVENTS_LOOK_MS = 100, EVENTS_SCAN_MOST = 20000, EVENTS_FOLLOW_LINES = 10 };
@@ -84,13 +83,11 @@ int32_t events_offset_s(int64_t wall_us)
 {
 	static int64_t hour = INT64_MIN;
 	static int32_t offset_s;
-	time_t s = (time_t)(wall_us / 1000000);
-	struct tm tm;
 
 	/* It never changes within a quarter of an hour. */
-	if (s / 900 != hour && localtime_r(&s, &tm)) {
-		hour = s / 900;
-		offset_s = (int32_t)tm.tm_gmtoff;
+	if (wall_us / 900000000 != hour) {
+		hour = wall_us / 900000000;
+		offset_s = moment_offset_s(wall_us);
 	}
 	return offset_s;
 }
@@ -343,7 +340,7 @@ static int parse_time(const char *option, const char *text, int64_t *us)
 	if (!text)
 		return 0;
 	moment_read(&now);
-	if (when_parse(bytes_of_string(text), &now, us) == 0)
+	if (when_parse(bytes_of_string(text), &now, moment_offset_s, us) == 0)
 		return 0;
 	return say_usage(_("10m (ago), 2026-01-31, \"2026-01-31 09:05:07\", RFC 3339"),
 			 _("%s %s is no time"), option, text);
@@ -367,6 +364,8 @@ static int run(struct command_call *call)
 		code = parse_time("--until", given->until, &ask.until_us);
 	if (code)
 		return code;
+	if (given->until && !ask.until_us)
+		ask.until_us = 1; /* 0 is no bound */
 	if (!ask.limit && given->follow && !given->since)
 		ask.limit = EVENTS_FOLLOW_LINES;
 	ask.newest_only = ask.limit > 0;

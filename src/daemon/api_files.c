@@ -243,7 +243,13 @@ static bool files_time(struct files_question *q, struct bytes query, const char 
 
 	if (!files_decode(api_query(query, name), text, &word))
 		return false;
-	return !word.len || when_parse(word, loop_now(q->api->loop), us) == 0;
+	return !word.len || when_parse(word, loop_now(q->api->loop), moment_offset_s, us) == 0;
+}
+
+/* False: it is there, and no number. */
+static bool files_number(struct bytes query, const char *name, uint64_t *value)
+{
+	return !api_query(query, name).len || api_query_number(query, name, value);
 }
 
 static bool files_parse(struct files_question *q, struct bytes query)
@@ -260,11 +266,13 @@ static bool files_parse(struct files_question *q, struct bytes query)
 	    !files_time(q, query, "since", &filter->since_us) ||
 	    !files_time(q, query, "until", &filter->until_us))
 		return false;
-	q->forward = api_query_number(query, "after", &q->row);
-	if (!q->forward)
-		api_query_number(query, "before", &q->row);
+	if (api_query(query, "until").len && !filter->until_us)
+		filter->until_us = 1; /* 0 is no bound */
 	q->limit = FILES_LIMIT;
-	api_query_number(query, "limit", &q->limit);
+	q->forward = api_query(query, "after").len > 0;
+	if (!files_number(query, "before", &q->row) || !files_number(query, "after", &q->row) ||
+	    !files_number(query, "limit", &q->limit))
+		return false;
 	if (q->limit > FILES_LIMIT_MOST || !q->limit)
 		q->limit = FILES_LIMIT_MOST;
 	return true;

@@ -7,14 +7,21 @@
 
 #include <cmocka.h>
 
-/* 2026-11-22T03:00:00Z, where clocks are two hours ahead. */
+/* 2026-11-22T03:00:00Z, where clocks are two hours ahead; and three from 2026-03-29T01:00:00Z to
+ * 2026-10-25T01:00:00Z. */
 static const struct moment now = {.wall_us = 1795316400000000, .utc_offset_s = 7200};
+
+static int32_t here(int64_t wall_us)
+{
+	return wall_us >= INT64_C(1774746000000000) && wall_us < INT64_C(1792890000000000) ? 10800
+											   : 7200;
+}
 
 static int64_t parsed(const char *text)
 {
 	int64_t us = -1;
 
-	assert_int_equal(when_parse(bytes_of_string(text), &now, &us), 0);
+	assert_int_equal(when_parse(bytes_of_string(text), &now, here, &us), 0);
 	return us;
 }
 
@@ -41,6 +48,18 @@ static void test_clocks(void **state)
 	assert_int_equal(parsed("2026-11-22T05:00"), now.wall_us);
 	assert_int_equal(parsed("2026-11-22T04:30:00.25+01:30"), now.wall_us + 250000);
 	assert_int_equal(parsed("2026-11-21T23:00:00.0000019-04:00"), now.wall_us + 1);
+}
+
+/* By the clocks of that day, whatever they show today. */
+static void test_summer(void **state)
+{
+	assert_int_equal(parsed("2026-07-01 10:05"), parsed("2026-07-01T07:05:00Z"));
+	assert_int_equal(parsed("2026-07-01"), parsed("2026-06-30T21:00:00Z"));
+	assert_int_equal(parsed("2026-03-29 02:59"), parsed("2026-03-29T00:59:00Z"));
+	assert_int_equal(parsed("2026-03-29 04:00"), parsed("2026-03-29T01:00:00Z"));
+	assert_int_equal(parsed("2026-10-25 02:59"), parsed("2026-10-24T23:59:00Z"));
+	assert_int_equal(parsed("2026-10-25 04:00"), parsed("2026-10-25T02:00:00Z"));
+	assert_int_equal(parsed("2026-07-01 10:05+01:00"), parsed("2026-07-01T09:05:00Z"));
 }
 
 /* What moment_put_rfc3339 writes is read as what it was. */
@@ -79,9 +98,9 @@ static void test_nonsense(void **state)
 	int64_t us;
 
 	for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
-		assert_int_not_equal(when_parse(bytes_of_string(bad[i]), &now, &us), 0);
-	assert_int_equal(when_parse(BYTES_LITERAL("2026-02-29"), &now, &us), ERR_RANGE);
-	assert_int_equal(when_parse(BYTES_LITERAL("soon"), &now, &us), ERR_SYNTAX);
+		assert_int_not_equal(when_parse(bytes_of_string(bad[i]), &now, here, &us), 0);
+	assert_int_equal(when_parse(BYTES_LITERAL("2026-02-29"), &now, here, &us), ERR_RANGE);
+	assert_int_equal(when_parse(BYTES_LITERAL("soon"), &now, here, &us), ERR_SYNTAX);
 }
 
 int main(void)
@@ -89,7 +108,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ago),      cmocka_unit_test(test_days),
 		cmocka_unit_test(test_clocks),   cmocka_unit_test(test_back),
-		cmocka_unit_test(test_nonsense),
+		cmocka_unit_test(test_nonsense), cmocka_unit_test(test_summer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
