@@ -92,12 +92,33 @@ int32_t events_offset_s(int64_t wall_us)
 	return offset_s;
 }
 
+/* What went before it was read, if anything did. */
+static void say_missed(const struct reading *r)
+{
+	uint64_t from, to;
+	struct event e;
+
+	if (!journal_reader_missed(r->reader, &from, &to))
+		return;
+	if (!r->ask->call->common.json) {
+		say_warning(_("%llu rows were too old, or too many, before they were read"),
+			    (unsigned long long)(to - from + 1));
+		return;
+	}
+	event_init(&e, EVENT_WARNING, "gap", "collect", say_now_us());
+	event_uint(&e, "dropped", to - from + 1);
+	event_uint(&e, "from", from);
+	event_uint(&e, "to", to);
+	say_event(&e);
+}
+
 static bool print_row(void *owner, const struct journal_row *row)
 {
 	struct reading *r = owner;
 	char name[256];
 	struct text t = TEXT_OVER(line), host = TEXT_OVER(name);
 
+	say_missed(r);
 	text_put(&host, row->host);
 	if (r->ask->call->common.json)
 		change_put_json(&t, &row->change, host.len ? name : NULL, row->client, row->seq);
@@ -124,12 +145,19 @@ static int say_failed(const struct reading *r, const char *path, int err)
 			_("prise doctor, or the log of prise serve"));
 }
 
-/* Moves to before the newest `limit` that match. 0 or ERR_. */
+/* Moves to before the newest `limit` that match; when none does, to the newest row of all. 0 or
+ * ERR_. */
 static int seek_newest(struct reading *r)
 {
-	uint64_t oldest = 0, at = 0, left = r->ask->limit;
-	bool end = false;
+	static const struct journal_filter all;
+	uint64_t oldest = 0, at, left = r->ask->limit;
+	bool end;
+	int64_t any = journal_read(r->reader, &all, 0, true, 1, 0, note_row, &r->row, &at, &end);
 
+	if (any < 0)
+		return (int)any;
+	at = r->row + 1;
+	end = any == 0;
 	while (!end && left) {
 		int64_t found = journal_read(r->reader, &r->filter, at, true, left,
 					     EVENTS_SCAN_MOST, note_row, &oldest, &at, &end);
@@ -138,7 +166,6 @@ static int seek_newest(struct reading *r)
 			return (int)found;
 		left -= (uint64_t)found;
 	}
-	/* Without a match the end is where following begins. */
 	r->row = oldest ? oldest - 1 : r->row;
 	return 0;
 }
@@ -154,6 +181,7 @@ static int print_rows(struct reading *r)
 
 		if (found < 0)
 			return (int)found;
+		say_missed(r);
 		r->over = ferror(stdout) != 0;
 	}
 	return 0;

@@ -111,6 +111,10 @@ int64_t journal_read(struct journal_reader *reader, const struct journal_filter 
 		     bool (*each)(void *owner, const struct journal_row *row), void *owner,
 		     uint64_t *at, bool *end);
 
+/* Rows `*from` to `*to` went, too old or too many, before journal_read, going upwards, came to
+ * them; told before the row behind them, once. False: there are none. */
+bool journal_reader_missed(struct journal_reader *reader, uint64_t *from, uint64_t *to);
+
 /* Clients: id, host, newest number, rows of its own are not counted. */
 struct journal_client_row {
 	char id[JOURNAL_CLIENT_BYTES];

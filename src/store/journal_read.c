@@ -15,7 +15,16 @@ enum {
 	BATCH_SCAN = 65536, /* rows looked at in one snapshot */
 };
 
-enum reader_statement { SPAN_UP, SPAN_DOWN, ROWS_UP, ROWS_DOWN, CLIENTS, VERSION, STATEMENTS };
+enum reader_statement {
+	SPAN_UP,
+	SPAN_DOWN,
+	ROWS_UP,
+	ROWS_DOWN,
+	CLIENTS,
+	VERSION,
+	OLDEST,
+	STATEMENTS
+};
 
 struct reader_client {
 	uint32_t number;
@@ -45,7 +54,8 @@ struct journal_reader {
 	struct sqlite3_stmt *statement[STATEMENTS];
 	struct reader_client *client; /* by number */
 	uint32_t clients, places;
-	int64_t version; /* of the database, when they were read */
+	int64_t version;                 /* of the database, when they were read */
+	uint64_t missed_from, missed_to; /* 0: none */
 	char glob[CHANGE_PATH_BYTES + 1];
 	struct journal_row row[BATCH_ROWS]; /* the batch; host and texts point into `bytes` */
 	unsigned rows;
@@ -67,6 +77,8 @@ static const char *const statements[STATEMENTS] = {
 		      " ORDER BY row DESC",
 	[CLIENTS] = "SELECT number, id, host, newest, seen FROM client ORDER BY number",
 	[VERSION] = "PRAGMA data_version",
+	[OLDEST] = "SELECT coalesce((SELECT min(row) FROM event),"
+		   " (SELECT last + 1 FROM span ORDER BY first DESC LIMIT 1))",
 };
 
 /* Opening. */
@@ -427,6 +439,36 @@ static int reach_end(struct journal_reader *reader, struct reading *reading)
 	return err;
 }
 
+/* Rows have no hole but at the front: what is missing behind the last one read is gone. */
+static int pass_over_missing(struct journal_reader *reader, struct reading *reading)
+{
+	uint64_t oldest = 0;
+	int found;
+
+	if (reading->backward || reading->at == 0)
+		return 0;
+	found = step(reader, OLDEST);
+	if (found > 0)
+		oldest = (uint64_t)column(reader, OLDEST, 0);
+	done(reader, OLDEST);
+	if (found > 0 && oldest > reading->at + 1) {
+		if (reader->missed_from == 0)
+			reader->missed_from = reading->at + 1;
+		reader->missed_to = reading->at = oldest - 1;
+	}
+	return found < 0 ? found : 0;
+}
+
+bool journal_reader_missed(struct journal_reader *reader, uint64_t *from, uint64_t *to)
+{
+	bool missed = reader->missed_from != 0;
+
+	*from = reader->missed_from;
+	*to = reader->missed_to;
+	reader->missed_from = 0;
+	return missed;
+}
+
 static int read_batch(struct journal_reader *reader, struct reading *reading)
 {
 	uint64_t scanned_before = reading->scanned, until = 0;
@@ -438,6 +480,8 @@ static int read_batch(struct journal_reader *reader, struct reading *reading)
 		err = know_clients(reader);
 	if (err == 0)
 		match_clients(reader, reading);
+	if (err == 0)
+		err = pass_over_missing(reader, reading);
 	while (err == 0) {
 		int found = next_span(reader, reading, &until);
 

@@ -114,6 +114,49 @@ static void test_prune_many(void **state)
 	journal_close(journal);
 }
 
+struct late_reader {
+	struct journal_reader *reader;
+	uint64_t from, to, row;
+};
+
+static bool is_told(void *owner, const struct journal_row *row)
+{
+	struct late_reader *late = owner;
+
+	late->row = row->row;
+	return !journal_reader_missed(late->reader, &late->from, &late->to);
+}
+
+/* Whoever reads more slowly than rows go is told which ones, before what follows them. */
+static void test_overtaken(void **state)
+{
+	struct journal_settings a_day = {.keep_ms = 86400000};
+	int64_t later_us = now_us() + 90000ll * 1000000;
+	struct journal_filter beta = {.client = BYTES_LITERAL("beta")};
+	struct late_reader late = {0};
+	uint64_t at;
+	bool end;
+
+	make_two("late");
+	journal_close(journal);
+	open_it("late", &a_day);
+	assert_int_equal(journal_reader_open(&late.reader, storing_path("late"), why), 0);
+	assert_int_equal(journal_read(late.reader, &(struct journal_filter){0}, 0, false, 500, 0,
+				      is_told, &late, &at, &end),
+			 500);
+	assert_int_equal(journal_prune(journal, later_us, 1000), 1000);
+	assert_int_equal(
+		journal_read(late.reader, &beta, at, false, 0, 0, is_told, &late, &at, &end), 1);
+	assert_true(late.from == 501 && late.to == 1000 && late.row == 27001);
+	assert_int_equal(journal_prune(journal, later_us, 40000), 29000);
+	journal_read(late.reader, &beta, at, false, 0, 0, is_told, &late, &at, &end);
+	assert_true(journal_reader_missed(late.reader, &late.from, &late.to));
+	assert_true(late.from == 27002 && late.to == 30000 && at == 30000);
+	assert_false(journal_reader_missed(late.reader, &late.from, &late.to));
+	journal_reader_close(late.reader);
+	journal_close(journal);
+}
+
 /* A clock that was ten years ahead: what was committed then is as old as the clock's return. */
 static void test_prune_after_the_clock_went_back(void **state)
 {
@@ -267,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prune_many),
+		cmocka_unit_test(test_overtaken),
 		cmocka_unit_test(test_prune_after_the_clock_went_back),
 		cmocka_unit_test(test_prune_while_the_clock_is_wrong),
 		cmocka_unit_test(test_commit_after_the_clock_went_back),
