@@ -1,10 +1,13 @@
-/* /api/files and /api/clients: the store of collected changes, read in a work thread with a handle
- * of its own, a page at a time. Answers come back by mail.
+/* /api/files and /api/clients: the store of collected changes, read in work threads, each with a
+ * handle of its own, a page at a time. Answers come back by mail.
  *
- *   api ──► work thread: journal_reader ──► api: answer
+ *         ┌── a page ────► work thread: journal_reader ──┐
+ *   api ──┤                                              ├──► api: answer
+ *         └── a search ──► work thread: journal_reader ──┘
  *
- * A question looks at FILES_SCAN_MOST rows at most, so that one which matches next to nothing among
- * ten million is many short questions; the answer says where the next begins. */
+ * A question looks at FILES_SCAN_MOST rows at most, and no longer than FILES_SCAN_MS, so that one
+ * which matches next to nothing among ten million is many short questions; the answer says where
+ * the next begins. Whoever only turns pages does not wait for those who search. */
 #include "daemon/api_parts.h"
 
 #include "base/err.h"
@@ -17,11 +20,14 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum {
 	FILES_LIMIT = 200,
 	FILES_LIMIT_MOST = 1000,
 	FILES_SCAN_MOST = 100000,
+	FILES_SCAN_STEP = 2000, /* before the next look at the clock */
+	FILES_SCAN_MS = 20,
 	FILES_GOING_MOST = 64,
 	FILES_WORD_BYTES = 1024,
 	FILES_HOST_BYTES = 256,
@@ -30,9 +36,13 @@ enum {
 
 struct files_question;
 
-struct api_files {
+struct files_thread {
 	struct work *work;
 	struct journal_reader *reader; /* the work thread's; NULL: not opened yet */
+};
+
+struct api_files {
+	struct files_thread pages, searches;
 	pthread_mutex_t lock;
 	struct files_question *first; /* under way */
 	unsigned going;
@@ -43,6 +53,7 @@ struct files_question {
 	struct work_job job;
 	struct files_question *next, **link;
 	struct api_files *files;
+	struct files_thread *thread;
 	struct api *api;
 	uint64_t to;
 	bool clients;
@@ -52,6 +63,7 @@ struct files_question {
 	int err;
 	struct text text;
 	uint64_t put;
+	bool full; /* `text` has no room for another row */
 	char client[FILES_WORD_BYTES], path[FILES_WORD_BYTES], words[FILES_WORD_BYTES];
 };
 
@@ -68,13 +80,14 @@ static bool files_put_row(void *owner, const struct journal_row *row)
 	text_printf(t, "%s{\"row\":%llu,", q->put++ ? "," : "", (unsigned long long)row->row);
 	at = t->len;
 	change_put_json(t, &row->change, host.len ? name : NULL, row->client, row->seq);
+	q->full = t->cut || t->cap - t->len <= CHANGE_JSON_BYTES + 256;
 	if (t->cut)
 		return false;
 	/* Of the object that follows, the brace that opens it and the LF behind it go. */
 	memmove(t->data + at, t->data + at + 1, t->len - at - 2);
 	t->len -= 2;
 	t->data[t->len] = '\0';
-	return t->cap - t->len > CHANGE_JSON_BYTES + 256;
+	return !q->full;
 }
 
 static bool files_note_row(void *owner, const struct journal_row *row)
@@ -92,8 +105,33 @@ static int64_t files_newest(struct files_question *q, uint64_t *newest)
 	bool end;
 
 	*newest = 0;
-	return journal_read(q->files->reader, &all, 0, true, 1, 1, files_note_row, newest, &at,
+	return journal_read(q->thread->reader, &all, 0, true, 1, 1, files_note_row, newest, &at,
 			    &end);
+}
+
+static int64_t files_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* In steps, for as long as it may take. 0 or ERR_. */
+static int64_t files_scan(struct files_question *q, uint64_t *at, bool *end)
+{
+	int64_t until_ms = files_now_ms() + FILES_SCAN_MS, found = 0;
+	uint64_t looked = 0;
+
+	*at = q->row;
+	*end = false;
+	while (found >= 0 && !*end && !q->full && q->put < q->limit && looked < FILES_SCAN_MOST &&
+	       (looked == 0 || files_now_ms() < until_ms)) {
+		found = journal_read(q->thread->reader, &q->filter, *at, !q->forward,
+				     q->limit - q->put, FILES_SCAN_STEP, files_put_row, q, at, end);
+		looked += FILES_SCAN_STEP;
+	}
+	return found < 0 ? found : 0;
 }
 
 static void files_read(struct files_question *q)
@@ -106,8 +144,7 @@ static void files_read(struct files_question *q)
 	if (!q->forward && !q->row)
 		q->row = newest + 1;
 	if (found >= 0)
-		found = journal_read(q->files->reader, &q->filter, q->row, !q->forward, q->limit,
-				     FILES_SCAN_MOST, files_put_row, q, &at, &end);
+		found = files_scan(q, &at, &end);
 	if (found < 0) {
 		q->err = (int)found;
 		return;
@@ -134,23 +171,24 @@ static bool files_put_client(void *owner, const struct journal_client_row *row)
 static void files_read_clients(struct files_question *q)
 {
 	text_put_string(&q->text, "{\"clients\":[");
-	q->err = journal_read_clients(q->files->reader, files_put_client, q);
+	q->err = journal_read_clients(q->thread->reader, files_put_client, q);
 	text_put_string(&q->text, "]}");
 }
 
 static void files_run(struct work_job *job)
 {
 	struct files_question *q = (struct files_question *)job;
+	struct files_thread *thread = q->thread;
 	char why[256];
 
-	if (q->files->reader && journal_reader_is_gone(q->files->reader)) {
-		journal_reader_close(q->files->reader);
-		q->files->reader = NULL;
+	if (thread->reader && journal_reader_is_gone(thread->reader)) {
+		journal_reader_close(thread->reader);
+		thread->reader = NULL;
 	}
-	if (!q->files->reader)
-		q->err = journal_reader_open(&q->files->reader, q->files->path, why);
+	if (!thread->reader)
+		q->err = journal_reader_open(&thread->reader, q->files->path, why);
 	if (q->err) {
-		q->files->reader = NULL;
+		thread->reader = NULL;
 		return;
 	}
 	if (q->clients)
@@ -160,8 +198,8 @@ static void files_run(struct work_job *job)
 	if (!q->err)
 		return;
 	/* Whatever it is, a file that was replaced say: the next question begins anew. */
-	journal_reader_close(q->files->reader);
-	q->files->reader = NULL;
+	journal_reader_close(thread->reader);
+	thread->reader = NULL;
 }
 
 /* The loop's part. */
@@ -318,6 +356,13 @@ static struct files_question *files_make(struct api *api, uint64_t to, bool clie
 	return q;
 }
 
+/* Whether rows that do not match may have to be passed over. */
+static bool files_searches(const struct journal_filter *filter)
+{
+	return filter->client.len || filter->path.len || filter->text.len || filter->types ||
+	       filter->since_us || filter->until_us;
+}
+
 void api_show_files(struct api *api, uint64_t to, struct bytes query, bool clients)
 {
 	struct files_question *q = files_make(api, to, clients);
@@ -331,7 +376,8 @@ void api_show_files(struct api *api, uint64_t to, struct bytes query, bool clien
 		api_refuse(api, to, 400, "query", "a value of the query is not understood", "");
 		return;
 	}
-	if (work_submit(q->files->work, api->loop, &q->job) < 0) {
+	q->thread = files_searches(&q->filter) ? &q->files->searches : &q->files->pages;
+	if (work_submit(q->thread->work, api->loop, &q->job) < 0) {
 		files_free(q);
 		api_failed(api, to);
 		return;
@@ -342,22 +388,25 @@ void api_show_files(struct api *api, uint64_t to, struct bytes query, bool clien
 int api_files_create(struct api_files **created, const char *state_dir)
 {
 	struct api_files *files = calloc(1, sizeof *files);
+	int err;
 
 	if (!files)
 		return ERR_MEMORY;
 	pthread_mutex_init(&files->lock, NULL);
 	snprintf(files->path, sizeof files->path, "%s/collect.db", state_dir);
 	*created = files;
-	return work_create(&files->work, 1);
+	err = work_create(&files->pages.work, 1);
+	return err ? err : work_create(&files->searches.work, 1);
 }
 
 void api_files_destroy(struct api_files *files)
 {
 	if (!files)
 		return;
-	work_destroy(files->work);
-	if (files->reader)
-		journal_reader_close(files->reader);
+	work_destroy(files->pages.work);
+	work_destroy(files->searches.work);
+	journal_reader_close(files->pages.reader);
+	journal_reader_close(files->searches.reader);
 	while (files->first) {
 		api_snapshot_came(files->first->api);
 		files_free(files->first);
