@@ -15,7 +15,8 @@ static unsigned collect_allowance(struct collect_keep *keep)
 	return (unsigned)((COLLECT_LINES_BURST * each_ns - owed_ns) / each_ns);
 }
 
-static void collect_tell_disk(struct collect_keep *keep, int err)
+/* `pruning`: it takes changes, but lets none go. */
+static void collect_tell_disk(struct collect_keep *keep, int err, bool pruning)
 {
 	struct event e;
 
@@ -23,6 +24,8 @@ static void collect_tell_disk(struct collect_keep *keep, int err)
 	event_bool(&e, "ok", !err);
 	if (err)
 		event_string(&e, "error", err_name(err));
+	if (pruning)
+		event_bool(&e, "pruning", true);
 	event_string(&e, "path", keep->context->state_dir);
 	collect_publish(keep, &e);
 }
@@ -166,7 +169,7 @@ static void collect_committed(struct collect_keep *keep)
 	struct collect_client *due = NULL;
 
 	if (keep->failing)
-		collect_tell_disk(keep, 0);
+		collect_tell_disk(keep, 0, false);
 	keep->failing = false;
 	keep->commits++;
 	keep->records += keep->job->records;
@@ -210,7 +213,7 @@ static void collect_failed(struct collect_keep *keep, int err)
 	struct collect_queue kept = {0};
 
 	if (!keep->failing)
-		collect_tell_disk(keep, err);
+		collect_tell_disk(keep, err, false);
 	keep->failing = true;
 	keep->retry_ns = collect_now(keep)->boot_ns + COLLECT_RETRY_MS * MOMENT_MS;
 	if (keep->job->gone)
@@ -224,9 +227,14 @@ static void collect_failed(struct collect_keep *keep, int err)
 /* More is pruned at once while there is more; then not before some seconds have gone by. */
 static void collect_pruned(struct collect_keep *keep)
 {
+	bool failing = keep->job->pruned < 0;
+
 	if (keep->failing && keep->job->anew)
-		collect_tell_disk(keep, 0);
+		collect_tell_disk(keep, 0, false);
 	keep->failing = keep->failing && !keep->job->anew;
+	if (failing != keep->prune_failing)
+		collect_tell_disk(keep, failing ? (int)keep->job->pruned : 0, true);
+	keep->prune_failing = failing;
 	keep->put_rows = 0;
 	keep->pruning = keep->job->pruned > 0;
 	keep->prune_ns = keep->pruning ? 0

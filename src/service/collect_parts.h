@@ -141,6 +141,7 @@ struct collect_keep {
 	uint64_t full_ns; /* since then */
 	bool failing;     /* the last commit was refused */
 	bool pruning;     /* there may be more to prune */
+	bool prune_failing;
 	uint64_t retry_ns, prune_ns;
 	uint64_t put_rows; /* since rows were pruned last */
 	struct wheel_timer timer;

@@ -95,6 +95,17 @@ def test_a_store_that_is_removed(prise, collector):
     assert sorted(e["path"] for e in told[1:]) == ["/tree/0", "/tree/1", "plain"]
 
 
+def test_retention_that_fails_is_told(prise, serve):
+    daemon = serve("collect", config="collect { keep = 1s }\n")
+    feeding.plain(daemon.port("collect"), b"CREATE:old\n")
+    wait_until(lambda: stored(prise), "the change")
+    other = sqlite3.connect(store_of(prise), isolation_level=None)
+    other.execute("CREATE TRIGGER stay BEFORE DELETE ON event BEGIN SELECT RAISE(FAIL, 'no'); END")
+    feeding.plain(daemon.port("collect"), b"CREATE:new\n")
+    daemon.wait_log(r"collect\.disk .*ok=no.*pruning=yes")
+    other.close()
+
+
 def test_retention_by_size_while_clients_send(prise, serve):
     """As many rows go as come: the file is not much larger than it may be."""
     daemon = serve("collect", config="collect { keep_size = 4M }\n")
