@@ -30,6 +30,7 @@ export class FilePages {
 		this.end = false;
 		this.top = 0;           // and is complete up to here
 		this.busy = this.known = false;
+		this.again = null; // what was to be refreshed meanwhile
 	}
 
 	/** How many changes there are in the store. */
@@ -51,6 +52,8 @@ export class FilePages {
 
 	/** The share of the store that was searched. */
 	get searched() {
+		if (!this.known)
+			return 0;
 		const all = this.top - this.oldest + 1;
 		return this.end || all <= 0 ? 1 : Math.min(1, (this.top - this.at + 1) / all);
 	}
@@ -74,8 +77,11 @@ export class FilePages {
 
 	/** Reads what rows `from` to `to` need and lack; `anew`: there may be more than is known. */
 	async refresh(from, to, anew) {
-		if (this.busy)
+		if (this.busy) {
+			if (anew)
+				this.again = [from, to];
 			return;
+		}
 		const { round } = this;
 		this.busy = true;
 		try {
@@ -86,6 +92,11 @@ export class FilePages {
 		} finally {
 			if (round === this.round)
 				this.busy = false;
+		}
+		if (round === this.round && this.again) {
+			const [first, last] = this.again;
+			this.again = null;
+			await this.refresh(first, last, true);
 		}
 	}
 
@@ -158,6 +169,10 @@ export class FilePages {
 			this.found.push(...answer.files);
 			this.known = true;
 			this.changed(0);
+			if (this.again) {
+				this.again = null;
+				await this.search_newer(round);
+			}
 		}
 	}
 
