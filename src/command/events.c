@@ -265,7 +265,8 @@ static int say_no_store(const struct reading *r, const char *path, int err)
 {
 	char text[PLACE_BYTES + 256];
 
-	if (err != ERR_NO_FILE && err != ERR_PERMISSION)
+	if ((err != ERR_NO_FILE && err != ERR_PERMISSION) ||
+	    (err == ERR_NO_FILE && access(path, F_OK) == 0))
 		return say_failed(r, path, err);
 	if (err == ERR_NO_FILE)
 		snprintf(text, sizeof text, _("nothing was collected here: there is no %s"), path);

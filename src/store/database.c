@@ -139,6 +139,44 @@ static int open_handle(struct database *database, const struct database_plan *pl
 	return database_err(database, sqlite3_busy_timeout(database->sqlite, (int)plan->busy_ms));
 }
 
+/* As SQLite takes it: a URI, which alone can say that nobody writes to the file. */
+static bool put_immutable(struct text *uri, const char *path)
+{
+	text_put_string(uri, path[0] == '/' ? "file://" : "file:");
+	for (; *path != '\0'; path++)
+		if (strchr("%?#", *path) != NULL)
+			text_printf(uri, "%%%02x", (unsigned)*path);
+		else
+			text_put(uri, bytes_of(path, 1));
+	text_put_string(uri, "?immutable=1");
+	return !uri->cut;
+}
+
+/* A log that has something in it is its writer's, which lives, or was killed. */
+static bool has_log(const char *path)
+{
+	char log[PATH_MAX];
+	struct stat st;
+
+	return snprintf(log, sizeof(log), "%s-wal", path) >= (int)sizeof(log) ||
+	       (stat(log, &st) == 0 ? st.st_size > 0 : errno != ENOENT);
+}
+
+/* Where nothing can be written, a read-only filesystem or another's directory, SQLite cannot share
+ * memory with a writer. There is none. */
+static int open_immutable(struct database *database, const struct database_plan *plan)
+{
+	char memory[PATH_MAX + 64];
+	struct text uri = TEXT_OVER(memory);
+	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY |
+		    SQLITE_OPEN_URI;
+
+	if (access(plan->path, R_OK) < 0 || has_log(plan->path) || !put_immutable(&uri, plan->path))
+		return database->err;
+	database_close(database);
+	return database_err(database, sqlite3_open_v2(memory, &database->sqlite, flags, NULL));
+}
+
 static int set_up(struct database *database, const struct database_plan *plan)
 {
 	char sql[SQL_BYTES];
@@ -243,6 +281,21 @@ static int bring_up_to_date(struct database *database, const struct database_pla
 	return err;
 }
 
+static int begin(struct database *database, const struct database_plan *plan)
+{
+	int err = set_up(database, plan);
+
+	return err != 0 ? err : bring_up_to_date(database, plan);
+}
+
+/* What a filesystem that is only read says to whoever would write to it. */
+static bool cannot_be_written(const struct database *database)
+{
+	int status = database->sqlite != NULL ? sqlite3_errcode(database->sqlite) & 0xff : 0;
+
+	return status == SQLITE_CANTOPEN || status == SQLITE_READONLY;
+}
+
 int database_open(struct database *database, const struct database_plan *plan)
 {
 	int err;
@@ -250,9 +303,12 @@ int database_open(struct database *database, const struct database_plan *plan)
 	*database = (struct database){0};
 	err = open_handle(database, plan);
 	if (err == 0)
-		err = set_up(database, plan);
-	if (err == 0)
-		err = bring_up_to_date(database, plan);
+		err = begin(database, plan);
+	if (err != 0 && plan->read_only && cannot_be_written(database)) {
+		err = open_immutable(database, plan);
+		if (err == 0)
+			err = begin(database, plan);
+	}
 	if (err != 0)
 		database_close(database);
 	return err;

@@ -114,6 +114,9 @@ def test_a_store_that_is_none(prise, tmp_path):
     path.write_bytes(b"this is no database\n" * 500)
     done = prise("events", "--store", path)
     assert done.code == 9 and "cannot be read" in done.err and "peer" not in done.err, done
+    path.write_bytes(b"")
+    done = prise("events", "--store", path)
+    assert done.code == 9 and "nothing is in it yet" in done.err, done
 
 
 def test_nothing_to_show(prise):

@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "store/journal.h"
@@ -280,6 +281,35 @@ static void test_removed(void **state)
 	}
 }
 
+/* Where SQLite can make no file beside it, a store that nobody writes to is read. */
+static void test_cannot_be_written(void **state)
+{
+	struct journal_reader *reader;
+	struct journal *journal;
+	const char *fault;
+	uint64_t newest, at;
+	uint32_t number;
+	bool end;
+
+	assert_int_equal(journal_open(&journal, storing_path("ro?#%"), &for_ever, why), 0);
+	assert_int_equal(journal_client(journal, id_of(0), BYTES_LITERAL("h"), &number, &newest),
+			 0);
+	assert_int_equal(
+		journal_append(journal, number, 1, 9, records_of(1, 9), NULL, NULL, &fault), 0);
+	assert_int_equal(journal_commit(journal), 0);
+	journal_close(journal);
+	assert_int_equal(mkdir(storing_path("ro?#%-shm"), 0700), 0);
+	assert_int_equal(journal_reader_open(&reader, storing_path("ro?#%"), why), 0);
+	memset(&seen, 0, sizeof(seen));
+	assert_int_equal(journal_read(reader, &(struct journal_filter){0}, 0, false, 0, 0, follows,
+				      NULL, &at, &end),
+			 9);
+	journal_reader_close(reader);
+	/* Its writer was killed, and what it committed last is in the log. */
+	assert_true(storing_copy(storing_path("ro?#%"), storing_path("ro?#%-wal")));
+	assert_int_not_equal(journal_reader_open(&reader, storing_path("ro?#%"), why), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +318,7 @@ int main(void)
 		cmocka_unit_test(test_reader_that_stays),
 		cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_cannot_be_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
