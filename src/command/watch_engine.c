@@ -12,6 +12,7 @@
 
 enum {
 	WATCH_COMMIT_MS = 10,
+	WATCH_BUSY_COMMIT_MS = 50, /* while there is more to do: less is written twice */
 	WATCH_PASSING_COMMIT_MS = 1000,
 	WATCH_VIEW_MS = 200,
 };
@@ -143,9 +144,11 @@ int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns)
 }
 
 /* When what was changed is to be committed at the latest. */
-static uint64_t engine_commit_due(struct watch_engine *engine, uint64_t now_ns)
+static uint64_t engine_commit_due(struct watch_engine *engine, uint64_t now_ns, bool busy)
 {
-	uint64_t wait_ms = engine->plan.passing ? WATCH_PASSING_COMMIT_MS : WATCH_COMMIT_MS;
+	uint64_t wait_ms = engine->plan.passing ? WATCH_PASSING_COMMIT_MS
+			   : busy               ? WATCH_BUSY_COMMIT_MS
+						: WATCH_COMMIT_MS;
 	size_t bytes = index_uncommitted(engine->index);
 
 	if (bytes == 0)
@@ -251,7 +254,7 @@ static int engine_turn(struct watch_engine *engine, const struct moment *now)
 	if (now->boot_ns < engine->hold_ns) {
 		for (unsigned i = 0; i < engine->trees; i++)
 			if (engine->tree[i].source != NULL &&
-			    watch_tree_read(&engine->tree[i], now) < 0)
+			    watch_tree_read(&engine->tree[i], false, now) < 0)
 				engine_undo(engine, ERR_DISK, now->boot_ns);
 		return 0;
 	}
@@ -274,7 +277,7 @@ static int engine_turn(struct watch_engine *engine, const struct moment *now)
 		}
 		more |= done;
 	}
-	if (engine_commit_due(engine, now->boot_ns) <= now->boot_ns)
+	if (engine_commit_due(engine, now->boot_ns, more > 0) <= now->boot_ns)
 		watch_engine_commit(engine, now->boot_ns);
 	engine_measure_spool(engine);
 	return more;
@@ -282,7 +285,7 @@ static int engine_turn(struct watch_engine *engine, const struct moment *now)
 
 static int engine_wait_ms(struct watch_engine *engine, uint64_t now_ns)
 {
-	uint64_t due_ns = engine_commit_due(engine, now_ns), wait_ns;
+	uint64_t due_ns = engine_commit_due(engine, now_ns, false), wait_ns;
 
 	for (unsigned i = 0; i < engine->trees; i++) {
 		uint64_t tree_ns = watch_tree_due(&engine->tree[i]);

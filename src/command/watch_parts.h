@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { WATCH_HINTS = 65536, WATCH_RETRY_MS = 1000, WATCH_COMMIT_BYTES = INDEX_BLOCK_BYTES * 3 / 4 };
+enum { WATCH_HINTS = 65536, WATCH_RETRY_MS = 1000, WATCH_COMMIT_BYTES = 2 << 20 };
 
 #define WATCH_HASH_BYTES ((uint64_t)1 << 30)
 
@@ -76,9 +76,10 @@ void watch_tree_doubt(struct watch_tree *tree, const char *why, bool reset);
 /* What is in the transaction is lasting. */
 void watch_tree_committed(struct watch_tree *tree);
 
-/* What the kernel has to tell becomes hints. 1: there is more; 0; below 0: the transaction is to be
+/* What the kernel has to tell becomes hints; with `patient`, no more than the settler's queue has
+ * room for: the rest waits in the kernel's. 1: there is more; 0; below 0: the transaction is to be
  * undone. */
-int watch_tree_read(struct watch_tree *tree, const struct moment *now);
+int watch_tree_read(struct watch_tree *tree, bool patient, const struct moment *now);
 /* The same, and then hints become changes. */
 int watch_tree_turn(struct watch_tree *tree, const struct moment *now);
 

@@ -5,7 +5,11 @@
 
 #include <unistd.h>
 
-enum { WATCH_EVENTS_A_TURN = 4096, WATCH_HINTS_A_TURN = 1024 };
+enum {
+	WATCH_EVENTS_A_TURN = 4096,
+	WATCH_HINTS_A_TURN = 1024,
+	WATCH_HINTS_SPARE = 4 * WATCH_EVENTS_A_TURN,
+};
 
 /* From settler to spool. */
 
@@ -227,14 +231,22 @@ static void tree_find_again(struct watch_tree *tree, const struct moment *now)
 	watch_tree_open(tree, "returned", true);
 }
 
+/* Whether the settler has hints enough to work off, so that one more queue, the kernel's, may fill
+ * up too. Not when all that it has waits for a time: then nothing would get it going. */
+static bool tree_has_enough(const struct watch_tree *tree)
+{
+	return settle_counts(tree->settle).queued > WATCH_HINTS - WATCH_HINTS_SPARE &&
+	       settle_due(tree->settle) == 0;
+}
+
 /* What the kernel has to tell: 1 when there is more. */
-int watch_tree_read(struct watch_tree *tree, const struct moment *now)
+int watch_tree_read(struct watch_tree *tree, bool patient, const struct moment *now)
 {
 	int more = 0, err;
 
 	if (source_due(tree->source) <= now->boot_ns)
 		more = source_tick(tree->source, now);
-	if (more >= 0 && tree->readable) {
+	if (more >= 0 && tree->readable && !(patient && tree_has_enough(tree))) {
 		err = source_read(tree->source, WATCH_EVENTS_A_TURN, now);
 		tree->readable = err > 0;
 		more = err != 0 ? err : more;
@@ -257,7 +269,7 @@ int watch_tree_turn(struct watch_tree *tree, const struct moment *now)
 		tree_find_again(tree, now);
 	if (more < 0 || tree->source == NULL)
 		return more;
-	more = watch_tree_read(tree, now);
+	more = watch_tree_read(tree, !engine->full, now);
 	if (more < 0 || tree->source == NULL || engine->full)
 		return more;
 	step = settle_step(tree->settle, WATCH_HINTS_A_TURN, now);

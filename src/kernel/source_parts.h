@@ -15,8 +15,8 @@ enum {
 	SOURCE_STATX = STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID,
 	SOURCE_BUFFER_BYTES = 65536,
 	SOURCE_KEY_BYTES = 4 + 128, /* the longest: a handle's type, and MAX_HANDLE_SZ */
-	SOURCE_OPENED = 128,        /* directories open at once */
-	SOURCE_WAYS = 4,            /* of them, places for one inode */
+	SOURCE_OPENED = 256,        /* directories open at once */
+	SOURCE_WAYS = 8,            /* of them, places for one inode */
 	SOURCE_SEEN = 4096,         /* directories whose place is remembered */
 	SOURCE_SEEN_NAME_BYTES = 47,
 	SOURCE_HALVES = 64, /* of renames, that wait for their others */
