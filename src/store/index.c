@@ -177,6 +177,8 @@ int index_commit(struct index *index, uint64_t *newest)
 	index->begun = false;
 	index->kept = index->now;
 	index_redo_clear(index);
+	if (index_filter_is_worn(&index->filter, index->kept.entries))
+		index_filter_fill(index);
 	*newest = index->kept.newest;
 	return 0;
 }
@@ -315,6 +317,7 @@ static int open_database(struct index *index, const char *path)
 		err = make_instance(index);
 	for (unsigned i = 0; err == 0 && i < INDEX_STATEMENTS; i++)
 		err = database_prepare(&index->database, &index->statement[i], statements[i]);
+	index_filter_clear(&index->filter);
 	if (err == 0)
 		err = index_check(index);
 	if (err != 0)
@@ -399,6 +402,7 @@ void index_close(struct index *index)
 	if (index->database.sqlite != NULL)
 		index_rollback(index);
 	close_database(index);
+	index_filter_clear(&index->filter);
 	packer_destroy(index->packer);
 	free(index->redo.data);
 	if (index->lock_fd >= 0)

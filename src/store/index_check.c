@@ -1,8 +1,9 @@
 /* Is the index whole? All of it is read once, at the start: SQLite's own look at its pages (cut
  * files, broken chains), then each entry's and block's sum, and that each entry has its link and
- * each link its entry, by adding up sums of both. A key that one bit made a text is whole to all of
- * these, but sorted before every blob, and searched for among them: hence its type. About half a
- * second for a million entries, in front of a rescan that reads the same pages and takes longer.
+ * each link its entry, by adding up sums of both; links are what the filter is made of. A key that
+ * one bit made a text is whole to all of these, but sorted before every blob, and searched for
+ * among them: hence its type. About half a second for a million entries, in front of a rescan that
+ * reads the same pages and takes longer.
  *
  * What this cannot see is an older state that is whole: of a log that was cut. The server knows
  * more then, and index_resume finds it. */
@@ -13,6 +14,7 @@
 struct tally {
 	uint64_t entries;
 	uint64_t sum; /* of all links */
+	struct index_filter *filter;
 };
 
 /* Calls `row` for each row of `sql`. */
@@ -76,6 +78,7 @@ static int check_link(struct sqlite3_stmt *statement, struct tally *tally)
 
 	tally->entries--;
 	tally->sum -= index_sum(link, (struct bytes){0});
+	index_filter_add(tally->filter, link);
 	return link.len == 0 ? ERR_PROTOCOL : 0;
 }
 
@@ -99,7 +102,7 @@ static int check_tree(struct sqlite3_stmt *statement, struct tally *tally)
 
 int index_check(struct index *index)
 {
-	struct tally tally = {0};
+	struct tally tally = {.filter = &index->filter};
 	int err = each(index, "PRAGMA quick_check(1)", check_page, &tally);
 
 	if (err == 0) /* and the index of its paths */

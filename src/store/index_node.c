@@ -44,6 +44,15 @@ size_t index_put_link(uint8_t *link, struct bytes place, uint64_t inode)
 	return 8 + place.len;
 }
 
+size_t index_take_link(struct bytes link, uint8_t *place)
+{
+	if (link.len < INDEX_PREFIX_BYTES + 8 || link.len > INDEX_LINK_BYTES)
+		return 0;
+	memcpy(place, link.data, 2);
+	memcpy(place + 2, link.data + INDEX_PREFIX_BYTES, link.len - INDEX_PREFIX_BYTES);
+	return link.len - 8;
+}
+
 static uint8_t *put_number(uint8_t *to, uint64_t v)
 {
 	for (; v >= 0x80; v >>= 7)

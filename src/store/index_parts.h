@@ -69,6 +69,24 @@ struct index_memory {
 	uint64_t inode;
 };
 
+enum { INDEX_FILTER_LAYERS = 22 };
+
+struct index_filter_block;
+
+struct index_filter_layer {
+	struct index_filter_block *block;
+	uint32_t blocks; /* a power of 2 */
+	uint64_t keys;
+};
+
+struct index_filter {
+	uint64_t seed;
+	uint64_t keys;
+	unsigned layers;
+	bool useless; /* it cannot say what is not there */
+	struct index_filter_layer layer[INDEX_FILTER_LAYERS];
+};
+
 struct index {
 	struct database database;
 	struct sqlite3_stmt *statement[INDEX_STATEMENTS];
@@ -79,6 +97,7 @@ struct index {
 	struct index_redo redo;
 	struct index_state now, kept; /* kept: as of the last commit */
 	struct index_memory last;
+	struct index_filter filter;
 	uint32_t trees;
 	struct packer *packer;
 	uint64_t block_first; /* the block that is being filled */
@@ -112,11 +131,25 @@ void index_redo_clear(struct index *index);
 size_t index_put_place(uint8_t *place, uint32_t tree, uint64_t directory, struct bytes name);
 /* The key of the table of inodes: tree, inode, directory, name. */
 size_t index_put_link(uint8_t *link, struct bytes place, uint64_t inode);
+/* The place that a link tells: its length, or 0 when it is no link. */
+size_t index_take_link(struct bytes link, uint8_t *place);
 size_t index_put_node(uint8_t *to, struct bytes place, const struct settle_node *node);
 /* 0, or ERR_PROTOCOL: it is damaged. */
 int index_take_node(struct bytes in, struct bytes place, struct settle_node *node);
 uint32_t index_sum(struct bytes a, struct bytes b);
 uint32_t index_tree_sum(uint32_t tree, struct bytes path);
+
+/* index_filter.c */
+/* Whether the index may have what was added: a place, or the front of a link up to its inode. */
+bool index_filter_may_have(const struct index_filter *filter, struct bytes key);
+/* What the link tells, which is about to be in the index. */
+void index_filter_add(struct index_filter *filter, struct bytes link);
+/* Empties it; there is none yet. */
+void index_filter_clear(struct index_filter *filter);
+/* It has much more than the `entries` of the index: then index_filter_fill, outside a
+ * transaction, reads it anew. */
+bool index_filter_is_worn(const struct index_filter *filter, uint64_t entries);
+void index_filter_fill(struct index *index);
 
 /* index_tree.c */
 int index_do_put(struct index *index, struct bytes place, struct bytes node);

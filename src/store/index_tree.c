@@ -33,6 +33,10 @@ static int find_place(struct index *index, struct bytes place, struct settle_nod
 {
 	int found, err = 0;
 
+	if (!index_filter_may_have(&index->filter, place)) {
+		remember(index, place, false, 0);
+		return 0;
+	}
 	index_bind(index, INDEX_FIND, 1, place);
 	found = index_step(index, INDEX_FIND);
 	if (found > 0)
@@ -65,9 +69,12 @@ static int find_inode_at(struct index *index, struct bytes place, uint64_t *inod
 static int link_run(struct index *index, enum index_statement which, struct bytes place,
 		    uint64_t inode)
 {
-	uint8_t link[INDEX_LINK_BYTES];
+	uint8_t data[INDEX_LINK_BYTES];
+	struct bytes link = bytes_of(data, index_put_link(data, place, inode));
 
-	index_bind(index, which, 1, bytes_of(link, index_put_link(link, place, inode)));
+	if (which == INDEX_LINK_PUT)
+		index_filter_add(&index->filter, link);
+	index_bind(index, which, 1, link);
 	return index_run(index, which);
 }
 
@@ -164,42 +171,33 @@ static void set_place(struct settle_place *place, uint64_t directory, struct byt
 	place->name[name.len] = '\0';
 }
 
-/* The place that `link` tells; false: it is none. */
-static bool place_of_link(uint32_t tree, struct bytes link, uint8_t *place, size_t *len)
-{
-	if (link.len < INDEX_PREFIX_BYTES + 8 || link.len > INDEX_LINK_BYTES)
-		return false;
-	*len = index_put_place(place, tree, bytes_get_be64(link.data + INDEX_PREFIX_BYTES),
-			       bytes_after(link, INDEX_PREFIX_BYTES + 8));
-	return true;
-}
-
 static int tree_find_inode(void *owner, uint64_t inode, unsigned nth, struct settle_place *place,
 			   struct settle_node *node)
 {
 	const struct index_of *of = owner;
 	struct index *index = of->index;
 	uint8_t first[INDEX_PREFIX_BYTES], end[INDEX_PREFIX_BYTES], key[INDEX_PLACE_BYTES];
-	bool sound = true;
 	size_t len = 0;
 	int found = index_begin(index);
 
 	if (found != 0)
 		return found;
 	index_put_place(first, of->tree, inode, (struct bytes){0});
+	if (!index_filter_may_have(&index->filter, bytes_of(first, sizeof(first))))
+		return 0;
 	put_successor(end, first, sizeof(first));
 	index_bind(index, INDEX_LINK_FIND, 1, bytes_of(first, sizeof(first)));
 	index_bind(index, INDEX_LINK_FIND, 2, bytes_of(end, sizeof(end)));
 	index_bind_number(index, INDEX_LINK_FIND, 3, nth);
 	found = index_step(index, INDEX_LINK_FIND);
 	if (found > 0)
-		sound = place_of_link(of->tree, index_column(index, INDEX_LINK_FIND, 0), key, &len);
+		len = index_take_link(index_column(index, INDEX_LINK_FIND, 0), key);
 	index_done(index, INDEX_LINK_FIND);
 	if (found <= 0)
 		return found;
-	if (sound)
+	if (len > 0)
 		found = find_place(index, bytes_of(key, len), node);
-	if (!sound || found == 0 || (found > 0 && node->inode != inode))
+	if (len == 0 || found == 0 || (found > 0 && node->inode != inode))
 		return damaged(index, "an inode's place is damaged");
 	if (found > 0)
 		set_place(place, bytes_get_be64(key + 2),

@@ -12,7 +12,15 @@
 #include "store/pack.h"
 #include "storing.h"
 
-enum { MODEL = 400, DIRECTORIES = 5, NAMES = 12, INODES = 40, STEPS = 6000 };
+enum {
+	MODEL = 400,
+	DIRECTORIES = 5,
+	NAMES = 12,
+	INODES = 40,
+	STEPS = 6000,
+	MANY = 50000,
+	KEPT = 16
+};
 
 static const struct settle_index *const on = &index_of_tree;
 static struct index *ix;
@@ -266,6 +274,37 @@ static void test_model(void **state)
 	index_close(ix);
 	open_it("model");
 	compare();
+	index_close(ix);
+}
+
+/* What was there once, and is many times what is there, is not taken for there; nor what is there
+ * for not. */
+static void test_many_come_and_go(void **state)
+{
+	char name[16];
+	struct settle_node node;
+	struct settle_place at;
+
+	open_new("churn.db");
+	for (uint64_t i = 1; i <= MANY; i++) {
+		snprintf(name, sizeof(name), "%u", (unsigned)i);
+		put(1, name, i);
+		if (i % KEPT != 0)
+			assert_int_equal(on->remove(&of, 1, bytes_of_string(name)), 0);
+		if (i % 1000 == 0)
+			commit();
+	}
+	for (unsigned again = 0; again < 2; again++) {
+		for (uint64_t i = 1; i <= MANY; i++) {
+			int there = i % KEPT == 0;
+
+			snprintf(name, sizeof(name), "%u", (unsigned)i);
+			assert_int_equal(on->find(&of, 1, bytes_of_string(name), &node), there);
+			assert_int_equal(on->find_inode(&of, i, 0, &at, &node), there);
+		}
+		index_close(ix);
+		open_it("churn.db");
+	}
 	index_close(ix);
 }
 
@@ -568,12 +607,19 @@ static void test_temporary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nodes),       cmocka_unit_test(test_model),
-		cmocka_unit_test(test_trees_apart), cmocka_unit_test(test_one_holder),
-		cmocka_unit_test(test_instance),    cmocka_unit_test(test_spool),
-		cmocka_unit_test(test_acknowledge), cmocka_unit_test(test_resume),
-		cmocka_unit_test(test_size),        cmocka_unit_test(test_too_much),
-		cmocka_unit_test(test_temporary),   cmocka_unit_test(test_numbers_given_twice),
+		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_model),
+		cmocka_unit_test(test_many_come_and_go),
+		cmocka_unit_test(test_trees_apart),
+		cmocka_unit_test(test_one_holder),
+		cmocka_unit_test(test_instance),
+		cmocka_unit_test(test_spool),
+		cmocka_unit_test(test_acknowledge),
+		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_too_much),
+		cmocka_unit_test(test_temporary),
+		cmocka_unit_test(test_numbers_given_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
