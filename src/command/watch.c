@@ -113,7 +113,7 @@ static void watch_failed(void *owner, int err)
 	watch_end(w, watch_say_state(w, err));
 }
 
-static void watch_settled(void *owner, unsigned root, enum source_way way)
+static void watch_watching(void *owner, unsigned root, enum source_way way)
 {
 	const struct watch *w = owner;
 
@@ -276,7 +276,7 @@ static int start_engine(struct watch *w)
 					 .excludes = w->excludes,
 					 .include = w->include,
 					 .includes = w->includes,
-					 .settled = watch_settled,
+					 .watching = watch_watching,
 					 .failed = watch_failed,
 					 .owner = w,
 					 .loop = w->loop};

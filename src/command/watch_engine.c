@@ -17,7 +17,7 @@ enum {
 	WATCH_VIEW_MS = 200,
 };
 
-enum watch_note_kind { WATCH_RESUMED, WATCH_SETTLED, WATCH_FAILED };
+enum watch_note_kind { WATCH_RESUMED, WATCH_WATCHING, WATCH_FAILED };
 
 struct watch_note {
 	struct loop_mail mail;
@@ -39,8 +39,8 @@ static void engine_told(struct loop_mail *mail, struct loop *loop)
 	if (!atomic_load(&engine->stopped)) {
 		if (note->kind == WATCH_RESUMED)
 			plan->resumed(plan->owner, note->number);
-		else if (note->kind == WATCH_SETTLED)
-			plan->settled(plan->owner, (unsigned)note->number, note->way);
+		else if (note->kind == WATCH_WATCHING)
+			plan->watching(plan->owner, (unsigned)note->number, note->way);
 		else
 			plan->failed(plan->owner, note->err);
 	}
@@ -64,9 +64,9 @@ static void engine_post(struct watch_engine *engine, const struct watch_note *to
 	}
 }
 
-void watch_engine_settled(struct watch_engine *engine, const struct watch_tree *tree)
+void watch_engine_watching(struct watch_engine *engine, const struct watch_tree *tree)
 {
-	engine_post(engine, &(struct watch_note){.kind = WATCH_SETTLED,
+	engine_post(engine, &(struct watch_note){.kind = WATCH_WATCHING,
 						 .number = (uint64_t)(tree - engine->tree),
 						 .way = source_way(tree->source)});
 }

@@ -36,8 +36,9 @@ struct watch_engine_plan {
 	/* In the loop's thread. */
 	void (*committed)(void *owner, uint64_t newest);
 	void (*resumed)(void *owner, uint64_t from); /* send what comes after `from` */
-	/* Of that root all is known, the first time. */
-	void (*settled)(void *owner, unsigned root, enum source_way way);
+	/* From now on no change of that root is missed, for the first time: each of its directories
+	 * has its watch; where that cannot be had ahead, or with `passing`, all of it is known. */
+	void (*watching)(void *owner, unsigned root, enum source_way way);
 	void (*failed)(void *owner, int err);
 	void *owner;
 	struct loop *loop;

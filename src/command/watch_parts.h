@@ -22,7 +22,9 @@ struct watch_tree {
 	int64_t registration;
 	uint64_t retry_ns; /* when to look for a root that is gone */
 	bool readable;
-	bool settled, announced; /* all of it is known, for the first time; and that was said */
+	bool ahead;     /* its directories are being given watches, and nothing else is done */
+	bool settled;   /* all of it is known, for the first time */
+	bool announced; /* that it is watched */
 	bool resets, reset_told; /* its reset is due; is in the transaction */
 	bool lost, loss_told; /* its root went: that is still to be told; is in the transaction */
 };
@@ -63,8 +65,8 @@ struct watch_engine {
  * again later; nothing is lost, and nothing more may be changed until then. */
 int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns);
 
-/* watch_engine.c: tells that of this tree all is known now. */
-void watch_engine_settled(struct watch_engine *engine, const struct watch_tree *tree);
+/* watch_engine.c: tells that no change of this tree is missed from now on. */
+void watch_engine_watching(struct watch_engine *engine, const struct watch_tree *tree);
 
 /* Its index's number must be known. Opens the source, with a settler that knows nothing but the
  * index and is in doubt for the reason `why`. 0, or as source_open, loop_add. */

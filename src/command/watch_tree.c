@@ -9,6 +9,7 @@ enum {
 	WATCH_EVENTS_A_TURN = 4096,
 	WATCH_HINTS_A_TURN = 1024,
 	WATCH_HINTS_SPARE = 4 * WATCH_EVENTS_A_TURN,
+	WATCH_DIRECTORIES_A_TURN = 256,
 };
 
 /* From settler to spool. */
@@ -63,7 +64,7 @@ static int tree_emit(void *owner, struct change *c, uint64_t directory, struct b
 	if (first && engine->plan.passing) {
 		tree->announced = tree->settled;
 		if (tree->settled)
-			watch_engine_settled(engine, tree);
+			watch_engine_watching(engine, tree);
 		return 0;
 	}
 	if (c->pid != 0)
@@ -89,7 +90,7 @@ void watch_tree_committed(struct watch_tree *tree)
 {
 	if (tree->settled && !tree->announced && tree->source != NULL) {
 		tree->announced = true;
-		watch_engine_settled(tree->engine, tree);
+		watch_engine_watching(tree->engine, tree);
 	}
 	if (tree->reset_told)
 		tree->resets = tree->reset_told = false;
@@ -189,6 +190,7 @@ int watch_tree_open(struct watch_tree *tree, const char *why, bool reset)
 	holder.eyes_owner = tree->source;
 	tree->settle = settle_init(tree->memory, WATCH_HINTS, &holder);
 	source_join(tree->source, tree->settle);
+	tree->ahead = true;
 	watch_tree_doubt(tree, why, reset);
 	err = tree_watch(tree);
 	if (err != 0)
@@ -257,6 +259,20 @@ int watch_tree_read(struct watch_tree *tree, bool patient, const struct moment *
 	return 0;
 }
 
+/* All directories get their watches before the first is looked at: 1 while there are more. What
+ * changes from then on is told, and what stands there too, unless the first look passes over it. */
+static int tree_watch_ahead(struct watch_tree *tree)
+{
+	int more = source_watch_ahead(tree->source, WATCH_DIRECTORIES_A_TURN);
+
+	tree->ahead = more > 0;
+	if (more == 0 && !tree->announced && !tree->engine->plan.passing) {
+		tree->announced = true;
+		watch_engine_watching(tree->engine, tree);
+	}
+	return more > 0;
+}
+
 /* 1: there is more to do now; 0: nothing; below 0: the transaction is to be undone. */
 int watch_tree_turn(struct watch_tree *tree, const struct moment *now)
 {
@@ -270,6 +286,8 @@ int watch_tree_turn(struct watch_tree *tree, const struct moment *now)
 	if (more < 0 || tree->source == NULL)
 		return more;
 	more = watch_tree_read(tree, !engine->full, now);
+	if (more >= 0 && tree->source != NULL && tree->ahead)
+		return tree_watch_ahead(tree) ? 1 : more;
 	if (more < 0 || tree->source == NULL || engine->full)
 		return more;
 	step = settle_step(tree->settle, WATCH_HINTS_A_TURN, now);

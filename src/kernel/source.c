@@ -177,6 +177,7 @@ void source_close(struct source *s)
 {
 	if (s == NULL)
 		return;
+	source_ahead_end(s);
 	source_eyes_rest(s, true);
 	s->kind->close(s);
 	source_set_free(&s->set);

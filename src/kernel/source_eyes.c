@@ -50,6 +50,11 @@ void source_eyes_identity(const struct statx *st, struct source_identity *identi
 				   : 0};
 }
 
+void source_put_link(char *link, int fd)
+{
+	snprintf(link, SOURCE_LINK_BYTES, "/proc/self/fd/%d", fd);
+}
+
 int source_check_root(struct source *s)
 {
 	struct source_identity is;
@@ -346,9 +351,8 @@ int source_eyes_open(struct source *s, uint64_t directory)
 	return fd < 0 ? fd : keep_opened(s, directory, fd);
 }
 
-/* Whether to leave out `name`; `path` is its directory's, and is used, then cut back. */
-static bool is_left_out(const struct source *s, struct text *path, struct bytes name,
-			const struct settle_node *node)
+bool source_eyes_leaves_out(const struct source *s, struct text *path, struct bytes name,
+			    enum change_kind kind)
 {
 	size_t len = path->len;
 	bool out;
@@ -359,14 +363,14 @@ static bool is_left_out(const struct source *s, struct text *path, struct bytes 
 		text_put_byte(path, '/');
 	text_put(path, name);
 	out = !path->cut &&
-	      s->ignored(s->ignored_owner, text_bytes(path), node->kind == CHANGE_DIRECTORY);
+	      s->ignored(s->ignored_owner, text_bytes(path), kind == CHANGE_DIRECTORY);
 	path->len = len;
 	path->data[len] = '\0';
 	path->cut = false;
 	return out;
 }
 
-/* The path of a directory, for is_left_out alone. */
+/* The path of a directory, for source_eyes_leaves_out alone. */
 static void put_directory(const struct source *s, uint64_t directory, struct text *path)
 {
 	if (s->ignored == NULL || directory == s->root.inode)
@@ -411,7 +415,7 @@ static int look(void *owner, uint64_t directory, struct bytes name, struct settl
 		return errno == ENOENT || errno == ENAMETOOLONG ? 0 : source_eyes_error(errno);
 	fill_node(s, &st, node);
 	put_directory(s, directory, &path);
-	if (is_left_out(s, &path, name, node))
+	if (source_eyes_leaves_out(s, &path, name, node->kind))
 		return 0;
 	remember(s, directory, name, node);
 	return 1;
@@ -436,7 +440,7 @@ static int list_entry(const struct listing *l, int fd, const char *at)
 	if (statx(fd, at, l->source->statx_flags, SOURCE_STATX, &st) != 0)
 		return errno == ENOENT || errno == ESTALE ? 0 : source_eyes_error(errno);
 	fill_node(l->source, &st, &node);
-	if (is_left_out(l->source, l->path, name, &node))
+	if (source_eyes_leaves_out(l->source, l->path, name, node.kind))
 		return 0;
 	remember(l->source, l->directory, name, &node);
 	return l->entry(l->context, name, &node);
@@ -517,12 +521,12 @@ static bool ignored(void *owner, uint64_t directory, struct bytes name, bool is_
 	struct source *s = owner;
 	char buffer[CHANGE_PATH_BYTES];
 	struct text path = TEXT_OVER(buffer);
-	struct settle_node node = {.kind = is_directory ? CHANGE_DIRECTORY : CHANGE_FILE};
 
 	if (s->ignored == NULL || directory == 0)
 		return false;
 	put_directory(s, directory, &path);
-	return is_left_out(s, &path, name, &node);
+	return source_eyes_leaves_out(s, &path, name,
+				      is_directory ? CHANGE_DIRECTORY : CHANGE_FILE);
 }
 
 void source_eyes_init(struct source *s)
@@ -540,7 +544,7 @@ const struct settle_eyes source_eyes = {
 
 int source_open_file(struct source *s, uint64_t directory, struct bytes name)
 {
-	char at[CHANGE_NAME_BYTES + 1], link[32];
+	char at[CHANGE_NAME_BYTES + 1], link[SOURCE_LINK_BYTES];
 	int fd = source_eyes_open(s, directory), file, err = 0;
 	struct statx st;
 
@@ -557,7 +561,7 @@ int source_open_file(struct source *s, uint64_t directory, struct bytes name)
 		err = source_eyes_error(errno);
 	else if (!S_ISREG(st.stx_mode))
 		err = S_ISDIR(st.stx_mode) ? ERR_DIRECTORY : ERR_REFUSES;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	source_put_link(link, fd);
 	file = err != 0 ? err : open(link, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (file == -1 && err == 0)
 		file = source_eyes_error(errno);

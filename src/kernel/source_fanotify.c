@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/fanotify.h>
 #include <unistd.h>
@@ -183,7 +182,7 @@ static void hint(struct source *s, uint64_t directory, struct bytes name, unsign
 static void hint_itself(struct source *s, int fd, unsigned flags, uint32_t pid,
 			const struct moment *now)
 {
-	char link[32], path[4096 + 1];
+	char link[SOURCE_LINK_BYTES], path[4096 + 1];
 	struct statx st;
 	const char *name;
 	ssize_t len;
@@ -196,7 +195,7 @@ static void hint_itself(struct source *s, int fd, unsigned flags, uint32_t pid,
 	if (statx(fd, "..", AT_STATX_DONT_SYNC, STATX_INO, &st) != 0 ||
 	    source_set_find(&s->set, st.stx_ino) == NULL)
 		return;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	source_put_link(link, fd);
 	len = readlink(link, path, sizeof(path) - 1);
 	path[len < 0 ? 0 : len] = '\0';
 	name = strrchr(path, '/');

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -53,17 +52,22 @@ static void close_queue(struct source *s)
 	s->fd = -1;
 }
 
+int source_inotify_watch(const struct source *s, const char *path, bool is_root)
+{
+	int wd = inotify_add_watch(s->fd, path, is_root ? EVENTS | OF_ROOT : EVENTS);
+
+	return wd >= 0 ? wd : errno == ENOSPC ? ERR_FULL : source_eyes_error(errno);
+}
+
 static int enter(struct source *s, uint64_t inode, int directory)
 {
-	char link[32];
+	char link[SOURCE_LINK_BYTES];
 	int wd, err;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
-	wd = inotify_add_watch(s->fd, link, inode == s->root.inode ? EVENTS | OF_ROOT : EVENTS);
-	if (wd < 0) /* ENOENT: there is no /proc */
-		return errno == ENOSPC   ? ERR_FULL
-		       : errno == ENOENT ? ERR_SYSTEM
-					 : source_eyes_error(errno);
+	source_put_link(link, directory);
+	wd = source_inotify_watch(s, link, inode == s->root.inode);
+	if (wd < 0) /* ERR_NO_FILE: there is no /proc */
+		return wd == ERR_NO_FILE ? ERR_SYSTEM : wd;
 	err = source_set_put(&s->set, inode, &wd);
 	if (err != 0)
 		inotify_rm_watch(s->fd, wd);

@@ -20,6 +20,7 @@ enum {
 	SOURCE_SEEN = 4096,         /* directories whose place is remembered */
 	SOURCE_SEEN_NAME_BYTES = 47,
 	SOURCE_HALVES = 64, /* of renames, that wait for their others */
+	SOURCE_LINK_BYTES = 32,
 };
 
 /* A set of directories, each found by its inode, and by its key in the kernel's events: a watch
@@ -107,6 +108,8 @@ struct source_identity {
 	int64_t born_ns;
 };
 
+struct source_ahead;
+
 struct source {
 	const struct source_kind *kind;
 	struct settle *settle;
@@ -127,6 +130,7 @@ struct source {
 	uint32_t uses, uses_checked; /* of opened directories; when last some were closed */
 	struct source_opened opened[SOURCE_OPENED];
 	struct source_seen seen[SOURCE_SEEN];
+	struct source_ahead *ahead; /* of source_watch_ahead, while it is under way */
 	struct source_half halves[SOURCE_HALVES];
 	unsigned halves_held;
 
@@ -147,9 +151,20 @@ int source_eyes_open(struct source *s, uint64_t directory);
 /* Closes the directories that were not used since the last time; `all`: all of them. */
 void source_eyes_rest(struct source *s, bool all);
 void source_eyes_forget(struct source *s, uint64_t directory);
+/* Whether to leave out `name`; `path` is its directory's, and is used, then cut back. */
+bool source_eyes_leaves_out(const struct source *s, struct text *path, struct bytes name,
+			    enum change_kind kind);
+/* The path of an open file's own: SOURCE_LINK_BYTES. */
+void source_put_link(char *link, int fd);
 /* What errno means for a directory or a name in it. */
 int source_eyes_error(int errnum);
 void source_eyes_identity(const struct statx *st, struct source_identity *identity);
+
+/* source_inotify.c: a watch on what stands at `path`: its number, or errors of
+ * settle_eyes.enter. */
+int source_inotify_watch(const struct source *s, const char *path, bool is_root);
+/* source_ahead.c: gives it up. */
+void source_ahead_end(struct source *s);
 
 static inline uint64_t source_mix(uint64_t x)
 {
