@@ -26,6 +26,12 @@ const char *const index_steps[] = {
 	NULL,
 };
 
+/* The other rows of INDEX_FRESH. */
+#define PAIRS_3    ", (?, ?), (?, ?), (?, ?)"
+#define PAIRS_15   PAIRS_3 PAIRS_3 PAIRS_3 PAIRS_3 PAIRS_3
+#define SINGLES_3  ", (?), (?), (?)"
+#define SINGLES_15 SINGLES_3 SINGLES_3 SINGLES_3 SINGLES_3 SINGLES_3
+
 static const char *const statements[INDEX_STATEMENTS] = {
 	[INDEX_FIND] = "SELECT node FROM entry WHERE place = ?1",
 	[INDEX_PUT] = "INSERT OR REPLACE INTO entry VALUES(?1, ?2)",
@@ -45,6 +51,11 @@ static const char *const statements[INDEX_STATEMENTS] = {
 	[INDEX_SPOOL_SUM] = "SELECT coalesce(sum(length(body)), 0) FROM spool"
 			    " WHERE first <= ?1 AND last <= ?1",
 	[INDEX_SPOOL_REMOVE] = "DELETE FROM spool WHERE first <= ?1 AND last <= ?1",
+	/* Of what is there already they would be an error: then the filter is wrong. */
+	[INDEX_FRESH_PUT] = "INSERT OR FAIL INTO entry VALUES(?, ?)",
+	[INDEX_FRESH_LINK_PUT] = "INSERT OR FAIL INTO link VALUES(?)",
+	[INDEX_FRESH_PUT_ALL] = "INSERT OR FAIL INTO entry VALUES(?, ?)" PAIRS_15,
+	[INDEX_FRESH_LINK_PUT_ALL] = "INSERT OR FAIL INTO link VALUES(?)" SINGLES_15,
 	[INDEX_STATE_PUT] = "UPDATE state SET newest = ?1, acknowledged = ?2, entries = ?3,"
 			    " sum = ?4",
 };
@@ -64,8 +75,13 @@ void index_bind_number(struct index *index, enum index_statement which, int colu
 
 int index_step(struct index *index, enum index_statement which)
 {
-	int status = sqlite3_step(index->statement[which]);
+	bool asks = which == INDEX_FIND || which == INDEX_LINK_FIND;
+	int err = index->fresh_count > 0 && !asks ? index_fresh_write(index) : 0;
+	int status;
 
+	if (err != 0)
+		return err;
+	status = sqlite3_step(index->statement[which]);
 	if (status == SQLITE_ROW || status == SQLITE_DONE)
 		return status == SQLITE_ROW;
 	return index_fail(index, database_err(&index->database, status));
@@ -117,6 +133,7 @@ int index_fail(struct index *index, int err)
 		sqlite3_exec(index->database.sqlite, "ROLLBACK", NULL, NULL, NULL);
 	index->begun = false;
 	index->lost = true;
+	index->fresh_count = 0;
 	index->last.len = 0;
 	return err;
 }

@@ -1,11 +1,11 @@
 /* What the index surely does not have: a filter over its places and inodes, so that a new name
  * costs no look into the tables. It never says no of what is there; of what is not it says yes once
- * in a hundred times. What leaves the index stays in the filter, until that has become too many and
- * is read anew.
+ * in some hundred times. What leaves the index stays in the filter, until that has become too many
+ * and is read anew.
  *
  * A split block filter (Bloom 1970; Putze, Sanders, Singler 2007): a key sets a bit in each of the
  * eight words of one block. A layer that is full stays, and another of twice the size takes what
- * comes then: 11 bits a key, of which an entry has two. Without memory anything may be there. */
+ * comes then: 16 bits a key, of which an entry has two. Without memory anything may be there. */
 #include "store/index_parts.h"
 
 #include <sqlite3.h>
@@ -14,7 +14,7 @@
 
 enum {
 	FILTER_WORDS = 8,
-	FILTER_KEYS_A_BLOCK = 24,
+	FILTER_KEYS_A_BLOCK = 16,
 	FILTER_BLOCKS_FIRST = 256,
 	FILTER_KEYS_LEAST = 65536, /* before it is read anew */
 	FILTER_SHARE = 4,          /* and so many times what the index has */

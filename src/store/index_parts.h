@@ -35,6 +35,10 @@ enum index_statement {
 	INDEX_SPOOL_SUM,
 	INDEX_SPOOL_REMOVE,
 	INDEX_STATE_PUT,
+	INDEX_FRESH_PUT,
+	INDEX_FRESH_LINK_PUT,
+	INDEX_FRESH_PUT_ALL,
+	INDEX_FRESH_LINK_PUT_ALL,
 	INDEX_STATEMENTS
 };
 
@@ -69,7 +73,13 @@ struct index_memory {
 	uint64_t inode;
 };
 
-enum { INDEX_FILTER_LAYERS = 22 };
+/* An entry that is new, with the link of its inode. */
+struct index_fresh {
+	uint16_t place_len, node_len;
+	uint8_t place[INDEX_PLACE_BYTES], node[INDEX_NODE_BYTES], link[INDEX_LINK_BYTES];
+};
+
+enum { INDEX_FRESH = 16, INDEX_FILTER_LAYERS = 22 };
 
 struct index_filter_block;
 
@@ -98,6 +108,8 @@ struct index {
 	struct index_state now, kept; /* kept: as of the last commit */
 	struct index_memory last;
 	struct index_filter filter;
+	unsigned fresh_count;
+	struct index_fresh fresh[INDEX_FRESH];
 	uint32_t trees;
 	struct packer *packer;
 	uint64_t block_first; /* the block that is being filled */
@@ -138,6 +150,15 @@ size_t index_put_node(uint8_t *to, struct bytes place, const struct settle_node 
 int index_take_node(struct bytes in, struct bytes place, struct settle_node *node);
 uint32_t index_sum(struct bytes a, struct bytes b);
 uint32_t index_tree_sum(uint32_t tree, struct bytes path);
+
+/* index_fresh.c */
+/* Puts what surely is not there; it waits for others. */
+int index_fresh_put(struct index *index, struct bytes place, struct bytes node, uint64_t inode);
+/* Before INDEX_FIND or INDEX_LINK_FIND asks for `key`, a place or a link up to its inode: if that
+ * waits, what waits goes into the tables. 0, or ERR_. All other statements do it by themselves. */
+int index_fresh_ask(struct index *index, struct bytes key);
+/* What waits goes into the tables. */
+int index_fresh_write(struct index *index);
 
 /* index_filter.c */
 /* Whether the index may have what was added: a place, or the front of a link up to its inode. */

@@ -31,12 +31,15 @@ static void remember(struct index *index, struct bytes place, bool found, uint64
 /* 1 and the node that stands at `place`, 0, or ERR_. */
 static int find_place(struct index *index, struct bytes place, struct settle_node *node)
 {
-	int found, err = 0;
+	int found, err;
 
 	if (!index_filter_may_have(&index->filter, place)) {
 		remember(index, place, false, 0);
 		return 0;
 	}
+	err = index_fresh_ask(index, place);
+	if (err != 0)
+		return err;
 	index_bind(index, INDEX_FIND, 1, place);
 	found = index_step(index, INDEX_FIND);
 	if (found > 0)
@@ -87,6 +90,13 @@ int index_do_put(struct index *index, struct bytes place, struct bytes encoded)
 
 	if (err != 0)
 		return err;
+	if (!found && !index_filter_may_have(&index->filter, place)) {
+		err = index_fresh_put(index, place, encoded, node.inode);
+		index->now.entries += err == 0;
+		if (err == 0)
+			remember(index, place, true, node.inode);
+		return err;
+	}
 	index_bind(index, INDEX_PUT, 1, place);
 	index_bind(index, INDEX_PUT, 2, encoded);
 	err = index_run(index, INDEX_PUT);
@@ -185,6 +195,9 @@ static int tree_find_inode(void *owner, uint64_t inode, unsigned nth, struct set
 	index_put_place(first, of->tree, inode, (struct bytes){0});
 	if (!index_filter_may_have(&index->filter, bytes_of(first, sizeof(first))))
 		return 0;
+	found = index_fresh_ask(index, bytes_of(first, sizeof(first)));
+	if (found != 0)
+		return found;
 	put_successor(end, first, sizeof(first));
 	index_bind(index, INDEX_LINK_FIND, 1, bytes_of(first, sizeof(first)));
 	index_bind(index, INDEX_LINK_FIND, 2, bytes_of(end, sizeof(end)));
