@@ -205,7 +205,7 @@ def test_lines_for_people(prise, tree):
         (tree / "a b").write_bytes(b"")
         (tree / "a b").unlink()
         said += process.stdout.read() or b""
-        return b"delete" in said
+        return b"create" in said and b"delete" in said
     wait_until(seen, "a line")
     assert re.search(rf'\d\d:\d\d:\d\d +create +"{tree}/a b"', said.decode())
     process.send_signal(signal.SIGINT)
