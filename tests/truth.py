@@ -313,6 +313,8 @@ class Link:
 
     def close(self):
         self.cut()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # whoever waits in accept() keeps the port
         self.listener.close()
 
 
