@@ -80,7 +80,8 @@ void running_own_ports(struct running *running, const struct running_ports *port
 /* SIGHUP came, and its configuration stays. */
 void running_reload(struct running *running);
 
-/* Lets in from now on whom `wanted` does, whose list it takes over. For one that stays as it is. */
+/* Lets in from now on whom `wanted` does, whose list it takes over; connections of others end. For
+ * one that stays as it is. */
 void running_rekey(struct running *running, struct configuration_service *wanted);
 
 /* Removes the files of its unix sockets, while it still listens: all that are not `kept` (NULL:

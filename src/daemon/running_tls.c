@@ -49,6 +49,14 @@ int running_open_tls(struct running *r)
 	return r->plan.key ? tls_context_create(&r->tls, &settings) : ERR_KEY_FILE;
 }
 
+static void running_judge_share(void *argument)
+{
+	struct running_share *share = argument;
+
+	if (share->pump)
+		pump_judge_again(share->pump, running_judge, share->running);
+}
+
 void running_rekey(struct running *r, struct configuration_service *wanted)
 {
 	struct configuration_service *s = &r->configuration;
@@ -61,4 +69,6 @@ void running_rekey(struct running *r, struct configuration_service *wanted)
 	s->keys_len = wanted->keys_len;
 	pthread_mutex_unlock(&r->keys_lock);
 	wanted->keys = old;
+	for (unsigned i = 0; i < r->shares; i++)
+		worker_call(r->share[i].worker, running_judge_share, &r->share[i]);
 }

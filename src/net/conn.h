@@ -189,6 +189,10 @@ int conn_tls_close(struct conn *c, int why);
 /* The fingerprint of the key that the peer has proven to have, in `text`; NULL: none. */
 const char *conn_tls_key(const struct conn *c, char text[static KEYS_FINGERPRINT_BYTES]);
 
+/* What `judge` says of the peer's key; 0 when there is none. */
+int conn_tls_judge(const struct conn *c, int (*judge)(void *owner, const struct key_digest *key),
+		   void *owner);
+
 /* Whether a stopping service should wait for it. */
 bool conn_is_busy(const struct conn *c);
 

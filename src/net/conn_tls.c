@@ -260,6 +260,14 @@ const char *conn_tls_key(const struct conn *c, char text[static KEYS_FINGERPRINT
 	return text;
 }
 
+int conn_tls_judge(const struct conn *c, int (*judge)(void *owner, const struct key_digest *key),
+		   void *owner)
+{
+	struct key_digest key;
+
+	return c->tls && tls_peer(c->tls->session, &key) ? judge(owner, &key) : 0;
+}
+
 /* The handshake. */
 
 static struct event *conn_tls_event(struct conn *c, enum event_level level, const char *type)

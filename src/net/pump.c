@@ -303,6 +303,21 @@ static void pump_close_all(struct pump *pump, bool busy_too)
 	pump_deliver(pump->common);
 }
 
+void pump_judge_again(struct pump *pump, int (*judge)(void *owner, const struct key_digest *key),
+		      void *owner)
+{
+	struct conn *next;
+
+	for (struct conn *c = pump->first; c; c = next) {
+		int err = conn_tls_judge(c, judge, owner);
+
+		next = c->next;
+		if (err)
+			conn_close(c, err);
+	}
+	pump_deliver(pump->common);
+}
+
 static void pump_drain_due(struct wheel_timer *timer, void *context)
 {
 	struct pump *pump = (struct pump *)((char *)timer - offsetof(struct pump, drain_timer));

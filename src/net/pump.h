@@ -58,6 +58,8 @@ struct pump_limits {
 	uint64_t linger_ms;     /* after our end, for the peer's; 0: 2 s */
 };
 
+struct key_digest;
+
 struct pump_counts {
 	uint64_t opened, closed, bytes_in, bytes_out;
 };
@@ -114,6 +116,11 @@ bool pump_lingers(struct pump *pump, uint64_t id);
  * of the caller's own for it, or ERR_LEFT (it is gone), ERR_FULL (there is unsent output, or TLS),
  * ERR_DESCRIPTORS. What has come and was not taken by then is lost. */
 int pump_detach(struct pump *pump, uint64_t id);
+
+/* Ends, at once, every connection whose peer has proven to have a key that `judge` (tls_settings)
+ * lets in no more. */
+void pump_judge_again(struct pump *pump, int (*judge)(void *owner, const struct key_digest *key),
+		      void *owner);
 
 /* Ends every connection that has nothing unfinished; the others are given until `boot_ns`. */
 void pump_drain(struct pump *pump, uint64_t boot_ns);

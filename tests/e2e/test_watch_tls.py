@@ -64,6 +64,26 @@ def collector(prise, serve):
     return start
 
 
+def test_a_key_that_is_taken_back(prise, watcher, collector):
+    """By a reload: its connection ends, and whoever else is connected stays."""
+    other = Watcher(watcher.prise.directory.parent / "other")
+    daemon = collector(f"{watcher.key} collect", f"{other.key} collect")
+    try:
+        for one in (watcher, other):
+            one.start(daemon.port("collect"), "--tls")
+            one.wait_said("connected to")
+        (prise.directory / "authorized").write_text(f"{other.key} collect\n")
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log(r"daemon\.reloaded")
+        daemon.wait_log(rf"collect\.leave .*{re.escape(watcher.key)}")
+        watcher.wait_said("does not let the key of this machine in")
+        (other.tree / "later").write_bytes(b"yy")
+        wait_until(lambda: "later" in str(stored(prise)), "the change")
+        assert other.said().count("connected to") == 1, other.said()
+    finally:
+        other.prise.end()
+
+
 def test_accepted(prise, watcher, collector):
     """Its id is its key; what it says afterwards too arrives; and the server is remembered."""
     daemon = collector(f"{watcher.key} collect a watched machine")
