@@ -1,16 +1,7 @@
-/* The index and the spool: what a settler asks of them, against a model; transactions; numbers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+/* The index: what a settler asks of it, against a model; transactions. */
+#include "opened.h"
 
 #include <stdio.h>
-
-#include "store/index.h"
-#include "store/pack.h"
-#include "storing.h"
 
 enum {
 	MODEL = 400,
@@ -22,70 +13,9 @@ enum {
 	KEPT = 16
 };
 
-static const struct settle_index *const on = &index_of_tree;
-static struct index *ix;
-static struct index_of of;
-static struct index_found found;
-static char why[256];
-
-static void open_it(const char *name)
-{
-	assert_int_equal(index_open(&ix, storing_path(name), &found, why), 0);
-	of.index = ix;
-}
-
-static void open_new(const char *name)
-{
-	bool known;
-
-	open_it(name);
-	assert_true(found.anew);
-	assert_false(found.damaged);
-	assert_int_equal(index_tree(ix, BYTES_LITERAL("/srv/tree"), &of.tree, &known), 0);
-	assert_false(known);
-	assert_int_equal(of.tree, 1);
-}
-
-static uint64_t commit(void)
-{
-	uint64_t newest = 0;
-
-	assert_int_equal(index_commit(ix, &newest), 0);
-	assert_int_equal(index_uncommitted(ix), 0);
-	return newest;
-}
-
-static struct settle_node node_of(uint64_t inode)
-{
-	return (struct settle_node){.inode = inode,
-				    .born_ns = (int64_t)inode * 1000003,
-				    .kind = CHANGE_FILE,
-				    .mode = 0644,
-				    .links = 1,
-				    .size = inode * 7,
-				    .mtime_ns = 1767225600000000123,
-				    .ctime_ns = 1767225600000000000 + (int64_t)inode};
-}
-
-static void put(uint64_t directory, const char *name, uint64_t inode)
-{
-	struct settle_node node = node_of(inode);
-
-	assert_int_equal(on->put(&of, directory, bytes_of_string(name), &node), 0);
-}
-
 static int find(uint64_t directory, const char *name, struct settle_node *node)
 {
 	return on->find(&of, directory, bytes_of_string(name), node);
-}
-
-static uint64_t append(uint64_t n)
-{
-	uint8_t record[CHANGE_RECORD_BYTES];
-	uint64_t seq = 0;
-
-	assert_int_equal(index_append(ix, bytes_of(record, storing_record(record, n)), &seq), 0);
-	return seq;
 }
 
 static void assert_same(const struct settle_node *a, const struct settle_node *b)
@@ -122,7 +52,7 @@ static void test_nodes(void **state)
 
 	memset(longest, 0xff, sizeof(longest) - 1);
 	longest[CHANGE_NAME_BYTES] = '\0';
-	open_new("nodes");
+	opened_new("nodes");
 	for (unsigned i = 0; i < 4; i++) {
 		uint64_t directory = i == 2 ? UINT64_MAX : i;
 		const char *name = i == 0 ? "" : i == 2 ? longest : "\n'\xc3";
@@ -167,7 +97,7 @@ static void model_put(uint64_t directory, const char *name, uint64_t inode)
 		entry = &model[entries++];
 	entry->directory = directory;
 	strcpy(entry->name, name);
-	entry->node = node_of(inode);
+	entry->node = opened_node(inode);
 }
 
 static void model_remove(uint64_t directory, const char *name)
@@ -236,7 +166,7 @@ static void step(uint64_t *seed)
 	snprintf(name, sizeof(name), "n%u", (unsigned)storing_random(seed, NAMES));
 	switch (storing_random(seed, 40)) {
 	case 0:
-		commit();
+		opened_commit();
 		memcpy(saved, model, sizeof(model));
 		saved_entries = entries;
 		break;
@@ -255,7 +185,7 @@ static void step(uint64_t *seed)
 		} else {
 			uint64_t inode = 1 + storing_random(seed, INODES);
 
-			put(directory, name, inode);
+			opened_put(directory, name, inode);
 			model_put(directory, name, inode);
 		}
 	}
@@ -266,13 +196,13 @@ static void test_model(void **state)
 	uint64_t seed = storing_seed();
 
 	print_message("seed %llu\n", (unsigned long long)seed);
-	open_new("model");
-	commit();
+	opened_new("model");
+	opened_commit();
 	for (unsigned i = 0; i < STEPS; i++)
 		step(&seed);
-	commit();
+	opened_commit();
 	index_close(ix);
-	open_it("model");
+	opened_again("model");
 	compare();
 	index_close(ix);
 }
@@ -285,14 +215,14 @@ static void test_many_come_and_go(void **state)
 	struct settle_node node;
 	struct settle_place at;
 
-	open_new("churn.db");
+	opened_new("churn.db");
 	for (uint64_t i = 1; i <= MANY; i++) {
 		snprintf(name, sizeof(name), "%u", (unsigned)i);
-		put(1, name, i);
+		opened_put(1, name, i);
 		if (i % KEPT != 0)
 			assert_int_equal(on->remove(&of, 1, bytes_of_string(name)), 0);
 		if (i % 1000 == 0)
-			commit();
+			opened_commit();
 	}
 	for (unsigned again = 0; again < 2; again++) {
 		for (uint64_t i = 1; i <= MANY; i++) {
@@ -303,7 +233,7 @@ static void test_many_come_and_go(void **state)
 			assert_int_equal(on->find_inode(&of, i, 0, &at, &node), there);
 		}
 		index_close(ix);
-		open_it("churn.db");
+		opened_again("churn.db");
 	}
 	index_close(ix);
 }
@@ -311,12 +241,12 @@ static void test_many_come_and_go(void **state)
 static void test_trees_apart(void **state)
 {
 	struct index_of other = {0};
-	struct settle_node node = node_of(5), got;
+	struct settle_node node = opened_node(5), got;
 	struct settle_place place;
 	bool known;
 
-	open_new("trees");
-	put(1, "a", 5);
+	opened_new("trees");
+	opened_put(1, "a", 5);
 	other.index = ix;
 	assert_int_equal(index_tree(ix, BYTES_LITERAL(""), &other.tree, &known), 0);
 	assert_int_equal(other.tree, 2);
@@ -328,9 +258,9 @@ static void test_trees_apart(void **state)
 	assert_int_equal(index_state(ix).entries, 1);
 	assert_int_equal(find(1, "a", &got), 0);
 	assert_int_equal(on->find_inode(&other, 5, 0, &place, &got), 1);
-	commit();
+	opened_commit();
 	index_close(ix);
-	open_it("trees");
+	opened_again("trees");
 	assert_int_equal(index_tree(ix, BYTES_LITERAL(""), &other.tree, &known), 0);
 	assert_true(known);
 	assert_int_equal(other.tree, 2);
@@ -342,11 +272,11 @@ static void test_one_holder(void **state)
 {
 	struct index *second;
 
-	open_new("holder");
+	opened_new("holder");
 	assert_int_equal(index_open(&second, storing_path("holder"), &found, why), ERR_IN_USE);
 	assert_null(second);
 	index_close(ix);
-	open_it("holder");
+	opened_again("holder");
 	index_close(ix);
 }
 
@@ -354,208 +284,27 @@ static void test_instance(void **state)
 {
 	uint8_t first[INDEX_INSTANCE_BYTES];
 
-	open_new("instance");
+	opened_new("instance");
 	memcpy(first, index_instance(ix), sizeof(first));
 	index_close(ix);
-	open_it("instance");
+	opened_again("instance");
 	assert_false(found.anew);
 	assert_memory_equal(first, index_instance(ix), sizeof(first));
 	index_close(ix);
-	open_new("another");
+	opened_new("another");
 	assert_memory_not_equal(first, index_instance(ix), sizeof(first));
 	index_close(ix);
 }
 
-/* Reads all of the spool after `after`, checks each record; returns how many there are. */
-static uint64_t read_spool(const char *name, uint64_t after)
-{
-	static uint8_t raw[INDEX_BLOCK_BYTES];
-	uint8_t record[CHANGE_RECORD_BYTES];
-	struct unpacker *unpacker;
-	struct spool *spool;
-	struct spool_block block;
-	uint64_t count = 0;
-	int got;
-
-	assert_int_equal(unpacker_create(&unpacker), 0);
-	assert_int_equal(spool_open(&spool, storing_path(name)), 0);
-	while ((got = spool_read(spool, after, &block)) == 1) {
-		struct bytes rest = block.body;
-
-		assert_true(block.first <= after + 1);
-		if (block.packed) {
-			assert_int_equal(unpack(unpacker, block.body, raw, block.raw_bytes), 0);
-			rest = bytes_of(raw, block.raw_bytes);
-		}
-		for (uint64_t seq = block.first; seq <= block.last; seq++) {
-			size_t len = storing_record(record, seq);
-
-			assert_true(rest.len >= len);
-			assert_memory_equal(rest.data, record, len);
-			rest = bytes_after(rest, len);
-		}
-		assert_int_equal(rest.len, 0);
-		count += block.last - after;
-		after = block.last;
-	}
-	assert_int_equal(got, 0);
-	spool_close(spool);
-	unpacker_destroy(unpacker);
-	return count;
-}
-
-static void test_spool(void **state)
-{
-	open_new("spool");
-	assert_int_equal(commit(), 0);
-	for (uint64_t n = 1; n <= 3000; n++)
-		assert_int_equal(append(n), n);
-	assert_int_equal(read_spool("spool", 0), 0); /* nothing is committed */
-	assert_int_equal(index_rollback(ix), 0);
-	for (uint64_t n = 1; n <= 10000; n++) {
-		assert_int_equal(append(n), n); /* given again */
-		if (n == 3 || n == 4)
-			assert_int_equal(commit(), n);
-	}
-	assert_int_equal(commit(), 10000);
-	assert_int_equal(read_spool("spool", 0), 10000);
-	assert_int_equal(read_spool("spool", 3), 9997);
-	assert_int_equal(read_spool("spool", 9999), 1);
-	assert_int_equal(read_spool("spool", 10000), 0);
-	assert_int_equal(index_state(ix).spool_records, 10000);
-	index_close(ix);
-	open_it("spool");
-	assert_int_equal(index_state(ix).newest, 10000);
-	assert_int_equal(append(10001), 10001);
-	index_close(ix);
-}
-
-static void test_acknowledge(void **state)
-{
-	uint64_t full;
-
-	open_new("acknowledge");
-	for (uint64_t n = 1; n <= 9000; n++) {
-		append(n);
-		if (n % 3000 == 0)
-			commit();
-	}
-	full = index_state(ix).spool_bytes;
-	assert_int_equal(index_acknowledge(ix, 9001), ERR_PROTOCOL);
-	assert_int_equal(index_acknowledge(ix, 4000), 0);
-	assert_int_equal(index_acknowledge(ix, 3999), 0);
-	assert_true(index_uncommitted(ix) > 0);
-	commit();
-	assert_int_equal(index_state(ix).acknowledged, 4000);
-	assert_int_equal(index_state(ix).spool_records, 5000);
-	assert_in_range(index_state(ix).spool_bytes, 1, full * 3 / 4);
-	/* What is acknowledged of a block stays with the rest of it. */
-	assert_int_equal(read_spool("acknowledge", 4000), 5000);
-	assert_int_equal(index_acknowledge(ix, 9000), 0);
-	commit();
-	assert_int_equal(index_state(ix).spool_bytes, 0);
-	assert_int_equal(read_spool("acknowledge", 4000), 0);
-	index_close(ix);
-	open_it("acknowledge");
-	assert_int_equal(index_state(ix).acknowledged, 9000);
-	assert_int_equal(index_state(ix).spool_bytes, 0);
-	index_close(ix);
-}
-
-static void test_resume(void **state)
-{
-	open_new("resume");
-	for (uint64_t n = 1; n <= 100; n++)
-		append(n);
-	commit();
-	assert_int_equal(index_resume(ix, 40, 100, &found), 0);
-	assert_false(found.behind);
-	assert_int_equal(index_state(ix).acknowledged, 40);
-	/* It lost its own. */
-	assert_int_equal(index_resume(ix, 39, 100, &found), 0);
-	assert_true(found.behind);
-	assert_int_equal(append(101), 101);
-	assert_int_equal(commit(), 101);
-	assert_int_equal(index_state(ix).acknowledged, 100);
-	assert_int_equal(read_spool("resume", 100), 1);
-	/* We lost ours. */
-	assert_int_equal(index_resume(ix, 5000, 101, &found), 0);
-	assert_true(found.behind);
-	assert_int_equal(append(5001), 5001);
-	assert_int_equal(commit(), 5001);
-	assert_int_equal(read_spool("resume", 5000), 1);
-	assert_int_equal(index_resume(ix, UINT64_MAX, 0, &found), ERR_PROTOCOL);
-	index_close(ix);
-}
-
-/* The server has numbers that were ours before, in a state that is no more; since then the same
- * numbers were given to other changes, and more of them. */
-static void test_numbers_given_twice(void **state)
-{
-	open_new("twice");
-	for (uint64_t n = 1; n <= 100; n++)
-		append(n);
-	commit();
-	index_close(ix);
-	open_it("twice");
-	for (uint64_t n = 101; n <= 300; n++)
-		append(n);
-	commit();
-	assert_int_equal(index_resume(ix, 150, 0, &found), 0);
-	assert_true(found.behind);
-	assert_int_equal(append(301), 301);
-	commit();
-	/* Nothing of that is sent yet, and it comes again with what it had. */
-	assert_int_equal(index_resume(ix, 150, 0, &found), 0);
-	assert_true(found.behind); /* it lacks what was given up for it */
-	assert_int_equal(append(302), 302);
-	commit();
-	assert_int_equal(index_resume(ix, 302, 302, &found), 0);
-	assert_false(found.behind);
-	assert_int_equal(index_state(ix).acknowledged, 302);
-	index_close(ix);
-	/* What was committed before may have been sent before. */
-	open_it("twice");
-	assert_int_equal(append(303), 303);
-	commit();
-	index_close(ix);
-	open_it("twice");
-	assert_int_equal(index_resume(ix, 303, 0, &found), 0);
-	assert_false(found.behind);
-	index_close(ix);
-}
-
-/* A spool that fills and empties again and again: 80 MiB go through it, 2 at a time. */
-static void test_size(void **state)
-{
-	static uint8_t noise[200 * 1024];
-	uint64_t seed = 1, seq = 0;
-
-	open_new("size");
-	for (size_t i = 0; i < sizeof(noise); i++)
-		noise[i] = (uint8_t)storing_random(&seed, 256);
-	for (unsigned round = 0; round < 40; round++) {
-		for (unsigned i = 0; i < 11; i++)
-			assert_int_equal(index_append(ix, bytes_of(noise, sizeof(noise)), &seq), 0);
-		commit();
-		assert_in_range(index_state(ix).spool_bytes, 2 << 20, 3 << 20);
-		assert_int_equal(index_acknowledge(ix, seq), 0);
-		commit();
-	}
-	assert_in_range(storing_size(storing_path("size-wal")), 1, 33 << 20);
-	index_close(ix);
-	assert_in_range(storing_size(storing_path("size")), 1, 4 << 20);
-}
-
 static void test_too_much(void **state)
 {
-	struct settle_node node = node_of(1);
+	struct settle_node node = opened_node(1);
 	uint8_t record[CHANGE_RECORD_BYTES];
 	uint64_t seq;
 	char name[16];
 	int err = 0;
 
-	open_new("much");
+	opened_new("much");
 	for (unsigned i = 0; err == 0 && i < 1000000; i++) {
 		snprintf(name, sizeof(name), "%u", i);
 		err = on->put(&of, 1, bytes_of_string(name), &node);
@@ -564,9 +313,9 @@ static void test_too_much(void **state)
 	assert_int_equal(index_append(ix, bytes_of(record, storing_record(record, 1)), &seq),
 			 ERR_FULL);
 	assert_true(index_uncommitted(ix) > 16 << 20);
-	commit();
+	opened_commit();
 	assert_int_equal(on->put(&of, 1, bytes_of_string(name), &node), 0);
-	assert_int_equal(append(1), 1);
+	assert_int_equal(opened_append(1), 1);
 	index_close(ix);
 }
 
@@ -586,12 +335,12 @@ static void test_temporary(void **state)
 	assert_int_equal(index_tree(ix, BYTES_LITERAL("/t"), &of.tree, &known), 0);
 	for (unsigned i = 1; i <= ENTRIES; i++) {
 		snprintf(name, sizeof(name), "%u", i);
-		put(1, name, i);
+		opened_put(1, name, i);
 		if (i % 10000 == 0)
-			commit();
+			opened_commit();
 	}
 	assert_int_equal(on->remove(&of, 1, BYTES_LITERAL("7")), 0);
-	put(1, "another", 7);
+	opened_put(1, "another", 7);
 	assert_int_equal(index_rollback(ix), 0);
 	for (unsigned i = 1; i <= ENTRIES; i++) {
 		snprintf(name, sizeof(name), "%u", i);
@@ -613,13 +362,8 @@ int main(void)
 		cmocka_unit_test(test_trees_apart),
 		cmocka_unit_test(test_one_holder),
 		cmocka_unit_test(test_instance),
-		cmocka_unit_test(test_spool),
-		cmocka_unit_test(test_acknowledge),
-		cmocka_unit_test(test_resume),
-		cmocka_unit_test(test_size),
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_temporary),
-		cmocka_unit_test(test_numbers_given_twice),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
