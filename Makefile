@@ -5,7 +5,7 @@ DESTDIR =
 FUZZ_SECONDS = 10
 
 # Sanitizers end a program at its first fault. -O1 and lines alone: half the time to compile.
-SANITIZED = -Dtests=enabled -Db_lundef=false -Dbuildtype=debug -Doptimization=1 -Dc_args=-g1
+SANITIZED = -Dtests=enabled -Db_lundef=false -Ddebug=true -Doptimization=1 -Dc_args=-g1
 
 all: build/release/build.ninja
 	@ninja -C build/release

@@ -114,7 +114,7 @@ static void close_queue(struct source *s)
 static int open_queue(struct source *s, int root)
 {
 	const unsigned how = FAN_MARK_ADD | FAN_MARK_FILESYSTEM;
-	unsigned handle_bytes;
+	unsigned handle_bytes = 0;
 	int err;
 
 	s->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_DFID_NAME | FAN_NONBLOCK | FAN_CLOEXEC,
