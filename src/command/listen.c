@@ -10,7 +10,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct option options[] = {
@@ -305,17 +304,6 @@ static int listen_understand(struct listening *l)
 	return 0;
 }
 
-/* As many clients as the system allows. */
-static void listen_raise_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static int listen_set_up(struct listening *l)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
@@ -334,7 +322,7 @@ static int listen_set_up(struct listening *l)
 	signal(SIGPIPE, SIG_IGN);
 	wire_begin();
 	if (l->given->keep || l->given->chat)
-		listen_raise_descriptors();
+		loop_raise_descriptors();
 	return listen_open(l);
 }
 

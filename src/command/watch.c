@@ -315,6 +315,7 @@ static int watch_go(struct watch *w)
 
 	if (code != 0)
 		return code;
+	loop_raise_descriptors(); /* directories stay open */
 	err = loop_signals(w->loop, signals, 3, watch_caught, w);
 	if (err != 0)
 		return say_error(SAY_RUN, "watch", err);

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define _(s) gettext(s)
@@ -63,17 +62,6 @@ static unsigned daemon_loops(const struct configuration_daemon *settings)
 	if (sched_getaffinity(0, sizeof set, &set) == 0)
 		count = (unsigned)CPU_COUNT(&set);
 	return count > DAEMON_LOOPS_BY_DEFAULT ? DAEMON_LOOPS_BY_DEFAULT : count;
-}
-
-/* As many descriptors as the system lets us have: a limit of 1024 is for select(2)'s users. */
-static void daemon_raise_descriptors(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
 }
 
 /* Whether a service that runs listens on that address. */
@@ -358,7 +346,7 @@ static int daemon_set_up(struct daemon *d, struct configuration *c, struct daemo
 	int err;
 
 	d->settings = c->daemon;
-	daemon_raise_descriptors();
+	loop_raise_descriptors();
 	err = daemon_make_workers(d);
 	if (err)
 		return err;

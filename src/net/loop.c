@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -115,6 +116,16 @@ void loop_take_mail(struct loop *loop)
 uint64_t loop_dropped(const struct loop *loop)
 {
 	return atomic_load_explicit(&loop->dropped, memory_order_relaxed);
+}
+
+void loop_raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
 }
 
 int loop_create(struct loop **created)

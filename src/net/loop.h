@@ -33,6 +33,10 @@ struct loop_mail {
 	void (*run)(struct loop_mail *mail, struct loop *loop);
 };
 
+/* The process may have as many descriptors as the system lets it: the usual limit of 1024 is for
+ * select(2)'s users. */
+void loop_raise_descriptors(void);
+
 /* 0, or ERR_DESCRIPTORS, ERR_MEMORY, ERR_SYSTEM. */
 int loop_create(struct loop **loop);
 void loop_destroy(struct loop *loop);
