@@ -71,8 +71,9 @@ struct reading {
 	const struct events_ask *ask;
 	struct journal_reader *reader;
 	struct journal_filter filter;
-	uint64_t row; /* everything up to it was looked at */
-	bool over;    /* nobody reads what is printed */
+	uint64_t row;  /* everything up to it was looked at */
+	bool over;     /* nobody reads what is printed */
+	int64_t today; /* as local_day */
 	const char *path;
 	char why[256];
 };
@@ -90,6 +91,24 @@ int32_t events_offset_s(int64_t wall_us)
 		offset_s = moment_offset_s(wall_us);
 	}
 	return offset_s;
+}
+
+/* Days since 1970 where we are. */
+static int64_t local_day(int64_t wall_us)
+{
+	int64_t local_s = wall_us / 1000000 + events_offset_s(wall_us);
+
+	return local_s / 86400 - (local_s % 86400 < 0);
+}
+
+/* A time alone is today's. */
+static void put_other_day(struct text *t, const struct reading *r, int64_t wall_us)
+{
+	int64_t day = local_day(wall_us);
+	struct moment_date d = moment_date_of(day * 86400);
+
+	if (day != r->today)
+		text_printf(t, "%04lld-%02d-%02d ", (long long)d.year, d.month, d.day);
 }
 
 /* What went before it was read, if anything did. */
@@ -120,11 +139,13 @@ static bool print_row(void *owner, const struct journal_row *row)
 
 	say_missed(r);
 	text_put(&host, row->host);
-	if (r->ask->call->common.json)
+	if (r->ask->call->common.json) {
 		change_put_json(&t, &row->change, host.len ? name : NULL, row->client, row->seq);
-	else
+	} else {
+		put_other_day(&t, r, row->change.time_us);
 		change_put_line(&t, &row->change, host.len ? name : row->client,
 				events_offset_s(row->change.time_us));
+	}
 	return fwrite(t.data, 1, t.len, stdout) == t.len;
 }
 
@@ -175,6 +196,7 @@ static int print_rows(struct reading *r)
 {
 	bool end = false;
 
+	r->today = local_day(say_now_us());
 	while (!end && !r->over) {
 		int64_t found = journal_read(r->reader, &r->filter, r->row, false, 0,
 					     EVENTS_SCAN_MOST, print_row, r, &r->row, &end);
@@ -346,15 +368,25 @@ static bool is_event_type(struct bytes word)
 	return word.len > 0;
 }
 
+/* The type of a change that `word` is but for one letter, or NULL. */
+static const char *nearly_change_type(const char *word)
+{
+	for (unsigned type = 1; type < CHANGE_TYPES; type++)
+		if (text_distance(word, change_type_name(type)) == 1)
+			return change_type_name(type);
+	return NULL;
+}
+
 /* All of them changes: their bits in `types`. Otherwise `*daemons`. Returns 0 or 2, said so. */
 static int parse_types(const struct option_list *words, unsigned *types, bool *daemons)
 {
 	for (unsigned i = 0; i < words->count; i++) {
 		struct bytes word = bytes_of_string(words->item[i]);
 		unsigned bits = change_types(word);
+		const char *near = bits ? NULL : nearly_change_type(words->item[i]);
 
-		if (!bits && !is_event_type(word))
-			return say_usage(_("--type create, or --type role.change"),
+		if (near || (!bits && !is_event_type(word)))
+			return say_usage(near ? near : _("--type create, or --type role.change"),
 					 _("there is no type %s"), words->item[i]);
 		*types |= bits;
 		*daemons = *daemons || !bits;

@@ -1,6 +1,7 @@
 """prise events: the store read with filters and followed, and the daemon's own events."""
 
 import json
+import re
 import select
 import signal
 import time
@@ -59,6 +60,16 @@ def test_a_line_for_people(prise, collector):
     assert "move" in shown.out and "/t/a" in shown.out and "/t/b" in shown.out
 
 
+def test_lines_of_another_day_have_its_date(prise, collector):
+    with Feed(collector.port("collect")) as feed:
+        feed.send(record("create", "/t/old", when_us=1700000000 * 10**6),
+                  record("create", "/t/new"))
+        feed.wait_acknowledged()
+    prise.environment["TZ"] = "UTC"
+    old, new = prise("events").out.splitlines()
+    assert old.startswith("2023-11-14 22:13:20 ") and re.match(r"\d\d:\d\d:\d\d ", new)
+
+
 def read_line(process, seconds=SECONDS):
     ready, _, _ = select.select([process.stdout], [], [], seconds)
     assert ready, "no line came"
@@ -104,6 +115,7 @@ def test_the_daemons_own_events(prise, serve):
 
 def test_wrong_usage(prise):
     for arguments, word in ((["--type", "BAD"], "no type BAD"), (["--since", "soon"], "no time"),
+                            (["--type", "crate"], "try: create"),
                             (["x"], "no argument"), (["--type", "role", "--path", "a"], "changes")):
         done = prise("events", *arguments)
         assert done.code == 2 and word in done.err, done
