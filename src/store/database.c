@@ -196,16 +196,27 @@ static int set_up(struct database *database, const struct database_plan *plan)
 	return database_do(database, sql);
 }
 
+/* All three of one moment: somebody may be making the file just now. */
+static int read_marks(struct database *database, int64_t *version, int64_t *application,
+		      int64_t *tables)
+{
+	int err = database_do(database, "BEGIN");
+
+	if (err == 0)
+		err = database_number(database, "PRAGMA user_version", version);
+	if (err == 0)
+		err = database_number(database, "PRAGMA application_id", application);
+	if (err == 0)
+		err = database_number(database, "SELECT count(*) FROM sqlite_schema", tables);
+	return err != 0 ? err : database_do(database, "COMMIT");
+}
+
 /* Whose file it is: 0 when it is ours or, for a writer, has nothing in it yet. */
 static int recognise(struct database *database, const struct database_plan *plan, int64_t *version)
 {
 	int64_t application, tables;
-	int err = database_number(database, "PRAGMA user_version", version);
+	int err = read_marks(database, version, &application, &tables);
 
-	if (err == 0)
-		err = database_number(database, "PRAGMA application_id", &application);
-	if (err == 0)
-		err = database_number(database, "SELECT count(*) FROM sqlite_schema", &tables);
 	if (err != 0)
 		return err;
 	if ((uint32_t)application == plan->application)

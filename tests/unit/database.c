@@ -146,6 +146,34 @@ static void test_read_only(void **state)
 	assert_int_equal(database_open(&database, &plan), ERR_SYNTAX);
 }
 
+/* A reader comes while the file is being made: it has nothing yet, or all. */
+static void test_read_while_made(void **state)
+{
+	enum { ROUNDS = 60 };
+	struct database_plan plan = {.steps = all_steps, .application = OURS, .busy_ms = 5000};
+	struct database database;
+	char path[256];
+
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		pid_t maker;
+		int err = ERR_NO_FILE;
+
+		snprintf(path, sizeof(path), "%s%u", storing_path("made"), round);
+		plan.path = path;
+		plan.read_only = false;
+		maker = fork();
+		if (maker == 0)
+			_exit(database_open(&database, &plan) != 0);
+		plan.read_only = true;
+		while (err == ERR_NO_FILE)
+			err = database_open(&database, &plan);
+		assert_int_equal(err, 0);
+		assert_int_equal(number(&database, "SELECT count(size) FROM thing"), 0);
+		database_close(&database);
+		assert_int_equal(waitpid(maker, NULL, 0), maker);
+	}
+}
+
 static void test_of_another(void **state)
 {
 	const char *path = storing_path("another");
@@ -247,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_migration_of_version_0),
 		cmocka_unit_test(test_step_that_fails),
 		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_read_while_made),
 		cmocka_unit_test(test_of_another),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_locked),
