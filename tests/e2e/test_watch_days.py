@@ -3,6 +3,7 @@ locked, trees that go, clients that lie, files that are damaged. Whatever it was
 afterwards the store is the disk. What must not happen to others is done in namespaces."""
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -495,11 +496,17 @@ def test_a_state_that_is_damaged_meanwhile(day):
     w.link.cut()
     path = next(w.state_of_client().glob("*.db"))
     with contextlib.closing(sqlite3.connect(path)) as state:
-        state.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        wait_until(lambda: state.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0,
+                   "all to be in the file")
     with open(path, "r+b") as f:
         f.truncate(8192)
-    w.fill(300, name="more")
-    assert w.client.wait(SECONDS) == 9
+    rounds = itertools.count()
+
+    def ended():
+        w.fill(100, name=f"more{next(rounds)}-")
+        return w.client.poll() is not None
+    wait_until(ended, "the end")
+    assert w.client.returncode == 9
     assert "was damaged meanwhile" in w.said() and "try: the same again" in w.said()
     w.link.mend()
     w.start_client()
