@@ -267,28 +267,6 @@ void event_put_json(struct text *t, const struct event *e, const char *host)
 	text_put_string(t, "}\n");
 }
 
-static void put_line_text(struct text *t, struct bytes b)
-{
-	bool quoted = b.len == 0 || bytes_find_byte(b, ' ') < b.len ||
-		      bytes_find_byte(b, '"') < b.len;
-
-	if (!quoted) {
-		text_put_visible(t, b, false);
-		return;
-	}
-	text_put_byte(t, '"');
-	for (;;) {
-		size_t n = bytes_find_byte(b, '"');
-
-		text_put_visible(t, bytes_first(b, n), false);
-		if (n == b.len)
-			break;
-		text_put_string(t, "\\\"");
-		b = bytes_after(b, n + 1);
-	}
-	text_put_byte(t, '"');
-}
-
 void event_put_line(struct text *t, const struct event *e, int32_t utc_offset_s)
 {
 	struct moment_date d = moment_date_of(e->wall_us / 1000000 + utc_offset_s);
@@ -306,7 +284,7 @@ void event_put_line(struct text *t, const struct event *e, int32_t utc_offset_s)
 		text_put_string(t, f->name);
 		text_put_byte(t, '=');
 		if (f->kind == EVENT_TEXT)
-			put_line_text(t, event_field_text(e, f));
+			text_put_value(t, event_field_text(e, f));
 		else if (f->kind == EVENT_BOOL)
 			text_put_string(t, f->u ? "yes" : "no");
 		else

@@ -225,6 +225,28 @@ void text_put_visible(struct text *t, struct bytes b, bool keep_newlines)
 	}
 }
 
+void text_put_value(struct text *t, struct bytes b)
+{
+	bool quoted = b.len == 0 || bytes_find_byte(b, ' ') < b.len ||
+		      bytes_find_byte(b, '"') < b.len;
+
+	if (!quoted) {
+		text_put_visible(t, b, false);
+		return;
+	}
+	text_put_byte(t, '"');
+	for (;;) {
+		size_t n = bytes_find_byte(b, '"');
+
+		text_put_visible(t, bytes_first(b, n), false);
+		if (n == b.len)
+			break;
+		text_put_string(t, "\\\"");
+		b = bytes_after(b, n + 1);
+	}
+	text_put_byte(t, '"');
+}
+
 size_t text_columns(struct bytes b)
 {
 	size_t columns = 0;

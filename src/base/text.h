@@ -33,6 +33,10 @@ struct bytes text_bytes(const struct text *t);
  * \t \xNN, bytes that are no UTF-8 as \xNN. */
 void text_put_visible(struct text *t, struct bytes b, bool keep_newlines);
 
+/* A value for people, shown so: as it is, or in double quotes where it is empty or a space or a
+ * quote in it would mislead. */
+void text_put_value(struct text *t, struct bytes b);
+
 /* Columns that a terminal gives to `b`, which is UTF-8: one a character (our languages have no wide
  * ones). */
 size_t text_columns(struct bytes b);

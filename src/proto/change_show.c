@@ -122,51 +122,29 @@ void change_put_json(struct text *t, const struct change *c, const char *host, c
 	text_put_string(t, "}\n");
 }
 
-/* A value for people: made visible, in double quotes where a space or a quote would mislead. */
-static void put_visible(struct text *t, struct bytes b)
-{
-	bool quoted = bytes_find_byte(b, ' ') < b.len || bytes_find_byte(b, '"') < b.len;
-
-	if (!quoted) {
-		text_put_visible(t, b, false);
-		return;
-	}
-	text_put_byte(t, '"');
-	for (;;) {
-		size_t n = bytes_find_byte(b, '"');
-
-		text_put_visible(t, bytes_first(b, n), false);
-		if (n == b.len)
-			break;
-		text_put_string(t, "\\\"");
-		b = bytes_after(b, n + 1);
-	}
-	text_put_byte(t, '"');
-}
-
 static void put_who(struct text *t, const struct change *c)
 {
 	if (!c->pid && !c->program.len && !c->user.len)
 		return;
 	text_put_string(t, " by ");
-	put_visible(t, c->program.len ? c->program : BYTES_LITERAL("pid"));
+	text_put_value(t, c->program.len ? c->program : BYTES_LITERAL("pid"));
 	if (c->pid) {
 		text_put_byte(t, ' ');
 		put_unsigned(t, c->pid);
 	}
 	if (c->user.len) {
 		text_put_string(t, " of ");
-		put_visible(t, c->user);
+		text_put_value(t, c->user);
 	}
 }
 
 static void put_what(struct text *t, const struct change *c)
 {
 	if (c->from.len) {
-		put_visible(t, c->from);
+		text_put_value(t, c->from);
 		text_put_string(t, " -> ");
 	}
-	put_visible(t, c->path);
+	text_put_value(t, c->path);
 	if (c->kind == CHANGE_DIRECTORY && c->path.data[c->path.len - 1] != '/')
 		text_put_byte(t, '/');
 	if (c->kind == CHANGE_FILE && says_state(c) && c->type != CHANGE_MOVE) {
@@ -177,7 +155,7 @@ static void put_what(struct text *t, const struct change *c)
 		text_printf(t, " %04o", c->mode);
 	if (c->why.len) {
 		text_put_byte(t, ' ');
-		put_visible(t, c->why);
+		text_put_value(t, c->why);
 	}
 	if (c->reset)
 		text_put_string(t, " reset");
@@ -191,7 +169,7 @@ void change_put_line(struct text *t, const struct change *c, const char *client,
 
 	text_printf(t, "%02d:%02d:%02d ", d.hour, d.minute, d.second);
 	if (client) {
-		put_visible(t, bytes_of_string(client));
+		text_put_value(t, bytes_of_string(client));
 		text_put_byte(t, ' ');
 	}
 	text_put_padded(t, change_type_name(c->type), 7);
