@@ -15,9 +15,20 @@ static void get_interrupted(int signal_number)
 	raise(signal_number); /* SA_RESETHAND: the process's end, once this returns */
 }
 
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+void get_signal_hold(bool hold)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigaddset(&held, signals[i]);
+	pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
+}
+
 void get_signal_begin(void)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = get_interrupted, .sa_flags = (int)SA_RESETHAND};
 
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++) {
