@@ -16,13 +16,15 @@ import select
 import socket
 import subprocess
 import time
-from signal import SIGTERM
+from signal import SIG_DFL, SIGHUP, SIGTERM, signal
 
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SECONDS = 20  # the deadline of whatever a test waits for; sanitizers on a busy machine are slow
 SANITIZER = re.compile(rb"(ERROR|WARNING): (Address|Thread|Leak)Sanitizer|runtime error:")
+
+signal(SIGHUP, SIG_DFL)  # nohup(1) has it ignored, and what is started would keep that
 
 
 def wait_until(look, what, seconds=SECONDS):
