@@ -9,7 +9,7 @@ enum {
 	WATCH_EVENTS_A_TURN = 4096,
 	WATCH_HINTS_A_TURN = 1024,
 	WATCH_HINTS_SPARE = 4 * WATCH_EVENTS_A_TURN,
-	WATCH_DIRECTORIES_A_TURN = 256,
+	WATCH_NAMES_AHEAD_A_TURN = 1024,
 };
 
 /* From settler to spool. */
@@ -263,7 +263,7 @@ int watch_tree_read(struct watch_tree *tree, bool patient, const struct moment *
  * changes from then on is told, and what stands there too, unless the first look passes over it. */
 static int tree_watch_ahead(struct watch_tree *tree)
 {
-	int more = source_watch_ahead(tree->source, WATCH_DIRECTORIES_A_TURN);
+	int more = source_watch_ahead(tree->source, WATCH_NAMES_AHEAD_A_TURN);
 
 	tree->ahead = more > 0;
 	if (more == 0 && !tree->announced && !tree->engine->plan.passing) {

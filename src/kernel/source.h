@@ -36,8 +36,8 @@ void source_close(struct source *source);
 /* The settler that it speaks to and looks for; before anything below. */
 void source_join(struct source *source, struct settle *settle);
 
-/* Before the settler looks at anything: gives watches to all directories that there are, up to
- * `budget` of them. 1: there are more; 0: from now on every change in the tree is told (fanotify:
+/* Before the settler looks at anything: gives watches to all directories that there are, in steps
+ * of `budget` names. 1: there are more; 0: from now on every change in the tree is told (fanotify:
  * from the beginning); below 0: that cannot be had ahead (ERR_SYSTEM, ERR_FULL, ERR_NO_FILE: the
  * root is gone, ...), and is from when the settler's first look is over. */
 int source_watch_ahead(struct source *source, unsigned budget);

@@ -2,15 +2,16 @@
  * its watch before anything is looked at, so that soon no change is missed, however long the
  * looking takes.
  *
- *   open (O_PATH) ──► watch ──► list: the directories in it ──► the same with each
+ *   open, list ──► of each directory in it: statx, watch ──► the same with each that has some in it
  *
  * Watch first, list second: what is made or moved meanwhile is told by the watch of what it is in,
  * or found in its list. The settler's list of everything comes after, and enters each once more; so
  * what this pass has to leave out (what may not be read, a path of more than PATH_BYTES) is only
- * later, not lost. Where links count subdirectories (ext4, XFS, tmpfs), one with two links has
- * none, and is not listed.
+ * later, not lost, and what was put in place of a directory between statx and watch has its watch
+ * noted as the other's only until then. Where links count subdirectories (ext4, XFS, tmpfs), one
+ * with two links has none, and is not opened.
  *
- * inotify(7) takes a path, not a descriptor. The shortest is ".", in a working directory that is
+ * inotify(7) takes a path, not a descriptor. The shortest is a name, in a working directory that is
  * this thread's alone (unshare(2)), and back where it was before each return; where that may not
  * be, /proc/self/fd. The directories to come are kept by name on one stack: beneath those of a
  * directory lie those that are beside it. openat2(2), getdents64(2). */
@@ -21,6 +22,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -33,8 +35,8 @@ enum {
 	STACK_FIRST = 4096,
 	TAIL_BYTES = 3, /* behind a name: how long its directory's path is, and it itself */
 	LINKS_OF_LEAF = 2,
-	OPEN_PATH = O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC,
-	OPEN_LIST = O_RDONLY | O_NONBLOCK | O_DIRECTORY | O_CLOEXEC,
+	OPEN_PATH = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	OPEN_LIST = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC,
 };
 
 struct source_ahead {
@@ -42,12 +44,15 @@ struct source_ahead {
 	bool counts_links;
 	uint8_t *stack;
 	size_t len, cap;
-	struct text path; /* of the directory that is visited, beneath the root */
+	int listed;       /* the directory that is being listed, or -1 */
+	struct text path; /* of it, beneath the root */
 	char path_data[PATH_BYTES + CHANGE_NAME_BYTES + 2];
+	size_t at, filled;
+	_Alignas(8) char entries[LIST_BYTES];
 };
 
-/* A directory to come, in the one that is visited. 0 or ERR_MEMORY. */
-static int push(struct source_ahead *a, size_t path_len, struct bytes name)
+/* A directory to come, in the one that is listed. 0 or ERR_MEMORY. */
+static int push(struct source_ahead *a, struct bytes name)
 {
 	size_t len = a->len + name.len + TAIL_BYTES;
 	size_t cap = a->cap > 0 ? a->cap : STACK_FIRST;
@@ -63,13 +68,13 @@ static int push(struct source_ahead *a, size_t path_len, struct bytes name)
 		a->cap = cap;
 	}
 	memcpy(a->stack + a->len, name.data, name.len);
-	bytes_put_be16(a->stack + len - TAIL_BYTES, (uint16_t)path_len);
+	bytes_put_be16(a->stack + len - TAIL_BYTES, (uint16_t)a->path.len);
 	a->stack[len - 1] = (uint8_t)name.len;
 	a->len = len;
 	return 0;
 }
 
-/* The path of the last that was pushed. What stands above a directory's path has been visited, so
+/* The path of the last that was pushed. What stands above a directory's path has been listed, so
  * that its front is still the one of the directory that it was found in. */
 static void pop(struct source_ahead *a)
 {
@@ -83,110 +88,116 @@ static void pop(struct source_ahead *a)
 	a->len -= name_len + TAIL_BYTES;
 }
 
-static bool is_directory(const struct source *s, int directory, const struct dirent64 *d)
+/* 0, or ERR_: of the descriptor `directory`, that it is the thread's working directory. */
+static int work_in(const struct source_ahead *a, int directory)
 {
-	struct statx st;
-
-	if (d->d_type != DT_UNKNOWN)
-		return d->d_type == DT_DIR;
-	return statx(directory, d->d_name, s->statx_flags, STATX_TYPE, &st) == 0 &&
-	       S_ISDIR(st.stx_mode);
+	return a->home < 0 || fchdir(directory) == 0 ? 0 : ERR_SYSTEM;
 }
 
-static int push_listed(struct source *s, struct source_ahead *a, int directory)
+static int watch_root(const struct source *s, const struct source_ahead *a)
 {
-	_Alignas(8) char entries[LIST_BYTES];
-	size_t path_len = a->path.len;
-	ssize_t len;
-	int err = 0;
-
-	while (err == 0 && (len = getdents64(directory, entries, sizeof(entries))) > 0)
-		for (ssize_t at = 0; at < len && err == 0;) {
-			const struct dirent64 *d = (const void *)(entries + at);
-			struct bytes name = bytes_of_string(d->d_name);
-
-			at += d->d_reclen;
-			if (bytes_equal(name, BYTES_LITERAL(".")) ||
-			    bytes_equal(name, BYTES_LITERAL("..")) ||
-			    name.len > CHANGE_NAME_BYTES || !is_directory(s, directory, d) ||
-			    source_eyes_leaves_out(s, &a->path, name, CHANGE_DIRECTORY))
-				continue;
-			err = push(a, path_len, name);
-		}
-	return err;
-}
-
-static int push_all(struct source *s, struct source_ahead *a, int directory)
-{
-	int fd = a->path.len <= PATH_BYTES ? openat(directory, ".", OPEN_LIST) : -1, err;
-
-	if (fd < 0)
-		return 0;
-	err = push_listed(s, a, fd);
-	close(fd);
-	return err;
-}
-
-static int watch(const struct source *s, const struct source_ahead *a, int directory)
-{
-	bool is_root = directory == a->root;
 	char link[SOURCE_LINK_BYTES];
 
-	if (a->home >= 0 && fchdir(directory) == 0)
-		return source_inotify_watch(s, ".", is_root);
-	source_put_link(link, directory);
-	return source_inotify_watch(s, link, is_root);
+	source_put_link(link, a->root);
+	if (a->home >= 0 && work_in(a, a->root) == 0)
+		return source_inotify_watch(s, ".", SOURCE_WATCH_ROOT);
+	return source_inotify_watch(s, link, SOURCE_WATCH_ROOT);
 }
 
-/* 0, or why the pass cannot go on. */
-static int visit(struct source *s, struct source_ahead *a, int directory)
+static int watch_name(const struct source *s, const struct source_ahead *a, const char *name)
 {
-	const unsigned mask = STATX_INO | STATX_NLINK | STATX_MNT_ID;
-	int wd = watch(s, a, directory), err;
+	char path[SOURCE_LINK_BYTES + 1 + CHANGE_NAME_BYTES + 1];
+	size_t len;
+
+	if (a->home >= 0)
+		return source_inotify_watch(s, name, SOURCE_WATCH_NAME);
+	source_put_link(path, a->listed);
+	len = strlen(path);
+	snprintf(path + len, sizeof(path) - len, "/%s", name);
+	return source_inotify_watch(s, path, SOURCE_WATCH_NAME);
+}
+
+/* Gives the directory `name` its watch. 0, or why the pass cannot go on. */
+static int visit(struct source *s, struct source_ahead *a, const char *name)
+{
+	const unsigned mask = STATX_TYPE | STATX_INO | STATX_NLINK | STATX_MNT_ID;
 	struct source_identity is;
 	struct statx st;
+	int wd, err;
 
+	if (statx(a->listed, name, s->statx_flags, mask, &st) != 0 || !S_ISDIR(st.stx_mode))
+		return 0;
+	source_eyes_identity(&st, &is);
+	if (is.device != s->root.device || is.mount != s->root.mount)
+		return 0;
+	wd = watch_name(s, a, name);
 	if (wd == ERR_NO_FILE || wd == ERR_PERMISSION)
 		return 0;
-	if (wd < 0)
-		return wd;
-	if (statx(directory, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, &st) != 0)
-		return source_eyes_error(errno);
-	source_eyes_identity(&st, &is);
-	if (is.device != s->root.device || is.mount != s->root.mount) {
-		inotify_rm_watch(s->fd, wd);
-		return 0;
-	}
-	err = source_set_put(&s->set, is.inode, &wd);
+	err = wd < 0 ? wd : source_set_put(&s->set, is.inode, &wd);
 	if (err == 0 && !(a->counts_links && st.stx_nlink == LINKS_OF_LEAF))
-		err = push_all(s, a, directory);
+		err = push(a, bytes_of_string(name));
 	return err;
 }
 
-static int open_next(const struct source_ahead *a)
+static int take_entry(struct source *s, struct source_ahead *a)
 {
-	struct open_how how = {.flags = OPEN_PATH,
+	const struct dirent64 *d = (const void *)(a->entries + a->at);
+	struct bytes name = bytes_of_string(d->d_name);
+
+	a->at += d->d_reclen;
+	if ((d->d_type != DT_DIR && d->d_type != DT_UNKNOWN) ||
+	    bytes_equal(name, BYTES_LITERAL(".")) || bytes_equal(name, BYTES_LITERAL("..")) ||
+	    name.len > CHANGE_NAME_BYTES ||
+	    source_eyes_leaves_out(s, &a->path, name, CHANGE_DIRECTORY))
+		return 0;
+	return visit(s, a, d->d_name);
+}
+
+static void close_listed(struct source_ahead *a)
+{
+	if (a->listed >= 0)
+		close(a->listed);
+	a->listed = -1;
+	a->at = a->filled = 0;
+}
+
+static void fill_entries(struct source_ahead *a)
+{
+	ssize_t len = getdents64(a->listed, a->entries, sizeof(a->entries));
+
+	a->at = 0;
+	a->filled = len > 0 ? (size_t)len : 0;
+	if (len <= 0)
+		close_listed(a);
+}
+
+/* The next one to be listed; one that is gone, moved, or not to be read is passed over. */
+static int open_next(struct source_ahead *a)
+{
+	struct open_how how = {.flags = OPEN_LIST,
 			       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
 
-	return (int)syscall(SYS_openat2, a->root, a->path.data, &how, sizeof(how));
+	pop(a);
+	if (a->path.len > PATH_BYTES)
+		return 0;
+	a->listed = (int)syscall(SYS_openat2, a->root, a->path.data, &how, sizeof(how));
+	return a->listed >= 0 ? work_in(a, a->listed) : 0;
 }
 
 static int go_on(struct source *s, unsigned budget)
 {
 	struct source_ahead *a = s->ahead;
-	int err = 0;
+	int err = a->listed >= 0 ? work_in(a, a->listed) : 0;
 
-	for (; err == 0 && budget > 0 && a->len > 0; budget--) {
-		int fd;
-
-		pop(a);
-		fd = open_next(a);
-		if (fd < 0)
-			continue; /* gone, moved, or not to be entered */
-		err = visit(s, a, fd);
-		close(fd);
+	for (; err == 0 && budget > 0 && (a->listed >= 0 || a->len > 0); budget--) {
+		if (a->listed < 0)
+			err = open_next(a);
+		else if (a->at < a->filled)
+			err = take_entry(s, a);
+		else
+			fill_entries(a);
 	}
-	return err != 0 ? err : a->len > 0;
+	return err != 0 ? err : a->listed >= 0 || a->len > 0;
 }
 
 static bool counts_links(const struct source *s)
@@ -202,15 +213,23 @@ static bool counts_links(const struct source *s)
 static int begin(struct source *s)
 {
 	struct source_ahead *a = calloc(1, sizeof(*a));
+	int wd, err;
 
 	if (a == NULL)
 		return ERR_MEMORY;
 	s->ahead = a;
 	a->path = TEXT_OVER(a->path_data);
 	a->counts_links = counts_links(s);
+	a->listed = -1;
 	a->home = unshare(CLONE_FS) == 0 ? open(".", OPEN_PATH) : -1;
-	a->root = open(s->path, OPEN_PATH & ~O_NOFOLLOW);
-	return a->root < 0 ? source_eyes_error(errno) : visit(s, a, a->root);
+	a->root = open(s->path, OPEN_PATH);
+	a->root = a->root < 0 ? source_eyes_error(errno)
+			      : source_eyes_proven(s, s->root.inode, a->root);
+	wd = a->root < 0 ? a->root : watch_root(s, a);
+	err = wd < 0 ? wd : source_set_put(&s->set, s->root.inode, &wd);
+	if (err == 0)
+		a->listed = openat(a->root, ".", OPEN_LIST);
+	return err;
 }
 
 void source_ahead_end(struct source *s)
@@ -219,6 +238,7 @@ void source_ahead_end(struct source *s)
 
 	if (a == NULL)
 		return;
+	close_listed(a);
 	if (a->home >= 0)
 		close(a->home);
 	if (a->root >= 0)

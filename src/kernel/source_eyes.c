@@ -169,8 +169,7 @@ static void remember(struct source *s, uint64_t parent, struct bytes name,
 	memcpy(seen->name, name.data, name.len);
 }
 
-/* `fd` if it is the directory wanted, of our filesystem; else it is closed. */
-static int proven(struct source *s, uint64_t inode, int fd)
+int source_eyes_proven(const struct source *s, uint64_t inode, int fd)
 {
 	struct source_identity is;
 	struct statx st;
@@ -215,7 +214,7 @@ static int open_seen(struct source *s, uint64_t inode)
 	fd = openat(parent->fd, name, OPEN_LIST);
 	if (fd < 0 && errno == EACCES)
 		fd = openat(parent->fd, name, OPEN_PATH);
-	return proven(s, inode, fd < 0 ? source_eyes_error(errno) : fd);
+	return source_eyes_proven(s, inode, fd < 0 ? source_eyes_error(errno) : fd);
 }
 
 /* How much of `path` goes into one step: whole names, up to WALK_BYTES; before Linux 5.6 one. */
@@ -271,7 +270,7 @@ static int walk(const struct source *s, int from, struct bytes path)
 static int open_root(struct source *s)
 {
 	int fd = open(s->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int proved = proven(s, s->root.inode, fd < 0 ? source_eyes_error(errno) : fd);
+	int proved = source_eyes_proven(s, s->root.inode, fd < 0 ? source_eyes_error(errno) : fd);
 
 	if (proved == ERR_NO_FILE)
 		source_check_root(s);
@@ -319,7 +318,8 @@ static int open_path(struct source *s, uint64_t inode)
 	}
 	if (from < 0)
 		return from;
-	return listable(proven(s, inode, walk(s, from, bytes_of(path + at, sizeof(path) - at))));
+	return listable(source_eyes_proven(s, inode,
+					   walk(s, from, bytes_of(path + at, sizeof(path) - at))));
 }
 
 static int open_anew(struct source *s, uint64_t inode)
@@ -331,7 +331,7 @@ static int open_anew(struct source *s, uint64_t inode)
 		return open_root(s);
 	entry = s->kind->reopen != NULL ? source_set_find(&s->set, inode) : NULL;
 	if (entry != NULL && (entry->flags & SOURCE_ENTRY_KEYED))
-		return proven(s, inode, s->kind->reopen(s, entry));
+		return source_eyes_proven(s, inode, s->kind->reopen(s, entry));
 	fd = open_seen(s, inode);
 	return fd != ERR_NO_FILE ? fd : open_path(s, inode);
 }

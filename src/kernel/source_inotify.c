@@ -52,9 +52,12 @@ static void close_queue(struct source *s)
 	s->fd = -1;
 }
 
-int source_inotify_watch(const struct source *s, const char *path, bool is_root)
+int source_inotify_watch(const struct source *s, const char *path, enum source_watch which)
 {
-	int wd = inotify_add_watch(s->fd, path, is_root ? EVENTS | OF_ROOT : EVENTS);
+	int wd = inotify_add_watch(s->fd, path,
+				   which == SOURCE_WATCH_ROOT   ? EVENTS | OF_ROOT
+				   : which == SOURCE_WATCH_NAME ? EVENTS | IN_DONT_FOLLOW
+								: EVENTS);
 
 	return wd >= 0 ? wd : errno == ENOSPC ? ERR_FULL : source_eyes_error(errno);
 }
@@ -65,7 +68,8 @@ static int enter(struct source *s, uint64_t inode, int directory)
 	int wd, err;
 
 	source_put_link(link, directory);
-	wd = source_inotify_watch(s, link, inode == s->root.inode);
+	wd = source_inotify_watch(s, link,
+				  inode == s->root.inode ? SOURCE_WATCH_ROOT : SOURCE_WATCH_LINK);
 	if (wd < 0) /* ERR_NO_FILE: there is no /proc */
 		return wd == ERR_NO_FILE ? ERR_SYSTEM : wd;
 	err = source_set_put(&s->set, inode, &wd);

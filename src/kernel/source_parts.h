@@ -148,6 +148,9 @@ void source_eyes_init(struct source *s);
 /* A descriptor of the directory, to be listed if that is allowed, else O_PATH. It stays the eyes',
  * valid until their next call. Or ERR_NO_FILE, ERR_PERMISSION, ... */
 int source_eyes_open(struct source *s, uint64_t directory);
+/* `fd` (or an error) if it is the directory wanted, of our filesystem; else it is closed, and
+ * ERR_NO_FILE. */
+int source_eyes_proven(const struct source *s, uint64_t inode, int fd);
 /* Closes the directories that were not used since the last time; `all`: all of them. */
 void source_eyes_rest(struct source *s, bool all);
 void source_eyes_forget(struct source *s, uint64_t directory);
@@ -160,9 +163,10 @@ void source_put_link(char *link, int fd);
 int source_eyes_error(int errnum);
 void source_eyes_identity(const struct statx *st, struct source_identity *identity);
 
-/* source_inotify.c: a watch on what stands at `path`: its number, or errors of
- * settle_eyes.enter. */
-int source_inotify_watch(const struct source *s, const char *path, bool is_root);
+/* source_inotify.c: a watch on the directory at `path`, which is that of an open one, or ends with
+ * a name, which no link is followed from: its number, or errors of settle_eyes.enter. */
+enum source_watch { SOURCE_WATCH_LINK, SOURCE_WATCH_ROOT, SOURCE_WATCH_NAME };
+int source_inotify_watch(const struct source *s, const char *path, enum source_watch which);
 /* source_ahead.c: gives it up. */
 void source_ahead_end(struct source *s);
 

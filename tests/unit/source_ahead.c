@@ -13,7 +13,7 @@
 
 #include "sourcing.h"
 
-/* Steps of one directory: more than there are is not needed. */
+/* Steps of one name: more than there are is not needed. */
 static int watch_all(struct sourcing *s)
 {
 	int more = 1;
@@ -67,6 +67,29 @@ static void test_what_changes_then_is_told(void **state)
 	sourcing_expect(&s, "a/b/d", "new");
 	sourcing_expect(&s, "e", "g");
 	sourcing_expect(&s, "a/b/c", "deep");
+	sourcing_end(&s);
+}
+
+/* A list of several reads, given up and gone on with: each time from where the thread was. */
+static void test_many_in_one_directory(void **state)
+{
+	char before[PATH_MAX], after[PATH_MAX];
+	struct sourcing s;
+	int more = 1;
+
+	begin(&s, SOURCE_INOTIFY);
+	sourcing_run(&s, "cd e && seq -f 'a-name-that-fills-the-list-%g' 1500 | xargs mkdir && "
+			 "mkdir a-name-that-fills-the-list-700/in");
+	assert_non_null(getcwd(before, sizeof(before)));
+	for (unsigned i = 0; more == 1 && i < SOURCING_DIRECTORIES; i++) {
+		more = source_watch_ahead(s.source, 7);
+		assert_non_null(getcwd(after, sizeof(after)));
+		assert_string_equal(before, after);
+	}
+	assert_int_equal(more, 0);
+	assert_int_equal(source_counts(s.source).watches, 6 + 1500 + 1);
+	sourcing_run(&s, "touch e/a-name-that-fills-the-list-1499/new");
+	sourcing_expect(&s, "e/a-name-that-fills-the-list-1499", "new");
 	sourcing_end(&s);
 }
 
@@ -128,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_each_directory_is_watched),
 		cmocka_unit_test(test_what_changes_then_is_told),
+		cmocka_unit_test(test_many_in_one_directory),
 		cmocka_unit_test(test_entering_again),
 		cmocka_unit_test(test_moved_meanwhile),
 		cmocka_unit_test(test_no_root),
