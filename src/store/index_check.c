@@ -78,7 +78,7 @@ static int check_link(struct sqlite3_stmt *statement, struct tally *tally)
 
 	tally->entries--;
 	tally->sum -= index_sum(link, (struct bytes){0});
-	index_filter_add(tally->filter, link);
+	index_filter_add(tally->filter, link, false);
 	return link.len == 0 ? ERR_PROTOCOL : 0;
 }
 

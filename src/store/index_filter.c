@@ -86,8 +86,6 @@ static void add(struct index_filter *filter, uint64_t hash)
 	struct index_filter_layer *layer = NULL;
 	struct index_filter_block *block;
 
-	if (may_have(filter, hash))
-		return;
 	if (filter->layers > 0)
 		layer = &filter->layer[filter->layers - 1];
 	if (layer == NULL || layer->keys == (uint64_t)layer->blocks * FILTER_KEYS_A_BLOCK)
@@ -108,16 +106,22 @@ bool index_filter_may_have(const struct index_filter *filter, struct bytes key)
 	return may_have(filter, hash_of(filter, key));
 }
 
-void index_filter_add(struct index_filter *filter, struct bytes link)
+void index_filter_add(struct index_filter *filter, struct bytes link, bool strange)
 {
 	uint8_t place[INDEX_PLACE_BYTES];
 	size_t len = index_take_link(link, place);
+	uint64_t inode_hash, place_hash;
 
 	filter->useless |= len == 0;
 	if (len == 0)
 		return;
-	add(filter, hash_of(filter, bytes_first(link, INDEX_PREFIX_BYTES)));
-	add(filter, hash_of(filter, bytes_of(place, len)));
+	inode_hash = hash_of(filter, bytes_first(link, INDEX_PREFIX_BYTES));
+	place_hash = hash_of(filter, bytes_of(place, len));
+	/* A new name is that of a new inode, nearly always: one more key costs less than a look. */
+	if (strange || !may_have(filter, inode_hash))
+		add(filter, inode_hash);
+	if (strange || !may_have(filter, place_hash))
+		add(filter, place_hash);
 }
 
 void index_filter_clear(struct index_filter *filter)
@@ -148,7 +152,7 @@ void index_filter_fill(struct index *index)
 		struct bytes link = bytes_of(sqlite3_column_blob(links, 0),
 					     (size_t)sqlite3_column_bytes(links, 0));
 
-		index_filter_add(&index->filter, link);
+		index_filter_add(&index->filter, link, false);
 	}
 	index->filter.useless |= status != SQLITE_DONE;
 	sqlite3_finalize(links);

@@ -71,6 +71,6 @@ int index_fresh_put(struct index *index, struct bytes place, struct bytes node, 
 	memcpy(fresh->node, node.data, node.len);
 	fresh->place_len = (uint16_t)place.len;
 	fresh->node_len = (uint16_t)node.len;
-	index_filter_add(&index->filter, link);
+	index_filter_add(&index->filter, link, true);
 	return index->fresh_count == INDEX_FRESH ? index_fresh_write(index) : 0;
 }

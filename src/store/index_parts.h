@@ -70,6 +70,7 @@ struct index_memory {
 	uint8_t place[INDEX_PLACE_BYTES];
 	size_t len;
 	bool found;
+	bool strange; /* the filter does not have it */
 	uint64_t inode;
 };
 
@@ -163,8 +164,9 @@ int index_fresh_write(struct index *index);
 /* index_filter.c */
 /* Whether the index may have what was added: a place, or the front of a link up to its inode. */
 bool index_filter_may_have(const struct index_filter *filter, struct bytes key);
-/* What the link tells, which is about to be in the index. */
-void index_filter_add(struct index_filter *filter, struct bytes link);
+/* What the link tells, which is about to be in the index; `strange`: the filter is known not to
+ * have its place. */
+void index_filter_add(struct index_filter *filter, struct bytes link, bool strange);
 /* Empties it; there is none yet. */
 void index_filter_clear(struct index_filter *filter);
 /* It has much more than the `entries` of the index: then index_filter_fill, outside a

@@ -25,6 +25,7 @@ static void remember(struct index *index, struct bytes place, bool found, uint64
 	memcpy(last->place, place.data, place.len);
 	last->len = place.len;
 	last->found = found;
+	last->strange = false;
 	last->inode = inode;
 }
 
@@ -35,6 +36,7 @@ static int find_place(struct index *index, struct bytes place, struct settle_nod
 
 	if (!index_filter_may_have(&index->filter, place)) {
 		remember(index, place, false, 0);
+		index->last.strange = true;
 		return 0;
 	}
 	err = index_fresh_ask(index, place);
@@ -76,7 +78,7 @@ static int link_run(struct index *index, enum index_statement which, struct byte
 	struct bytes link = bytes_of(data, index_put_link(data, place, inode));
 
 	if (which == INDEX_LINK_PUT)
-		index_filter_add(&index->filter, link);
+		index_filter_add(&index->filter, link, false);
 	index_bind(index, which, 1, link);
 	return index_run(index, which);
 }
@@ -90,7 +92,7 @@ int index_do_put(struct index *index, struct bytes place, struct bytes encoded)
 
 	if (err != 0)
 		return err;
-	if (!found && !index_filter_may_have(&index->filter, place)) {
+	if (!found && index->last.strange) {
 		err = index_fresh_put(index, place, encoded, node.inode);
 		index->now.entries += err == 0;
 		if (err == 0)
