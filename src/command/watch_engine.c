@@ -12,7 +12,7 @@
 
 enum {
 	WATCH_COMMIT_MS = 10,
-	WATCH_BUSY_COMMIT_MS = 50, /* while there is more to do: less is written twice */
+	WATCH_BUSY_COMMIT_MS = 100, /* while there is more to do: less is written twice */
 	WATCH_PASSING_COMMIT_MS = 1000,
 	WATCH_VIEW_MS = 200,
 };

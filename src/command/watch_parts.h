@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { WATCH_HINTS = 65536, WATCH_RETRY_MS = 1000, WATCH_COMMIT_BYTES = 2 << 20 };
+enum { WATCH_HINTS = 65536, WATCH_RETRY_MS = 1000, WATCH_COMMIT_BYTES = 4 << 20 };
 
 #define WATCH_HASH_BYTES ((uint64_t)1 << 30)
 
