@@ -26,6 +26,7 @@ from watching import inotifywait, prise_watch, queues, Store, Tree, until, Watch
 
 EVENTS = int(os.environ.get("BENCH_WATCH_EVENTS", "200000"))
 SYNC_S, PACE_S = 0.1, 0.001
+PAUSE_S = 0.01  # between two looks at how far it is: they cost, too
 LATENCY_EVENTS = 5000
 
 
@@ -64,7 +65,7 @@ def committed(spec, clients=1, kind="events"):
         store = stack.enter_context(Store(server))
         before = store.wait_at_rest()
         began = backlog(tree, names, [w.process for w in watchers], kind)
-        until(lambda: store.newest() >= before + EVENTS, "all events to be committed", 0.002)
+        until(lambda: store.newest() >= before + EVENTS, "all events to be committed", PAUSE_S)
         return EVENTS / (time.monotonic() - began)
 
 
@@ -109,7 +110,7 @@ def piped(spec, kind):
         watcher.whole()
         each = sum(len(f"{word} {tree.root}{names[0]}/place00/event-0000000\n") for word in words)
         began = backlog(tree, names, [watcher.process], kind)
-        until(lambda: synced.bytes >= EVENTS * each, "all lines to be on disk", 0.002)
+        until(lambda: synced.bytes >= EVENTS * each, "all lines to be on disk", PAUSE_S)
         return EVENTS / (time.monotonic() - began)
 
 

@@ -43,7 +43,7 @@ ASK_S, REST_S = 0.1, 1.0
 @functools.cache
 def kept(what, count):
     """A tree that is only looked at, made once."""
-    tree = Tree().__enter__()
+    tree = Tree(still=True).__enter__()
     atexit.register(tree.__exit__)
     tree.load(what, count)
     return tree

@@ -1,7 +1,9 @@
 """What the claims on `prise watch` share: watchers and the moment they have everything, a
 collector's store, trees, what a watcher's output makes of one, the kernel's queues.
 
-Trees lie where TMPDIR says. Watcher and load have a processor each."""
+A tree that is only looked at, and what programs keep, lie where TMPDIR says; one that is changed
+lies in memory (/dev/shm), where that is: on a disk its filesystem would be what is measured.
+Watcher and load have a processor each."""
 
 import contextlib
 import json
@@ -19,6 +21,7 @@ from harness import (at_home_in, BUILD, installed, LOAD_CPU, PATIENCE_S, program
 
 LONG_S = 600
 QUEUES = ("inotify", "fanotify")
+MEMORY = "/dev/shm"
 EVENTS = "create,close_write,modify,delete,move,attrib"  # what prise tells, and no more
 
 
@@ -189,10 +192,15 @@ class Store:
 # Trees
 
 class Tree:
-    """An empty directory of a run. Use with `with`."""
+    """An empty directory of a run; `still`: what is made in it is not changed any more. Use with
+    `with`."""
+
+    def __init__(self, still=False):
+        memory = not still and os.path.isdir(MEMORY) and os.access(MEMORY, os.W_OK)
+        self.place = MEMORY if memory else None
 
     def __enter__(self):
-        self.directory = tempfile.mkdtemp(prefix="bench-watch-")
+        self.directory = tempfile.mkdtemp(prefix="bench-watch-", dir=self.place)
         self.root = f"{self.directory}/tree"
         os.mkdir(self.root)
         return self
