@@ -44,7 +44,7 @@ enum index_statement {
 
 /* What a transaction does, so that it can be done again after the disk was full (index_redo.c). */
 enum index_op_kind {
-	INDEX_OP_PUT,         /* a: place, b: node */
+	INDEX_OP_PUT,         /* a: place, b: node, number: its inode */
 	INDEX_OP_REMOVE,      /* a: place */
 	INDEX_OP_CLEAR,       /* number: tree */
 	INDEX_OP_TREE,        /* number: tree, a: path */
@@ -175,7 +175,7 @@ bool index_filter_is_worn(const struct index_filter *filter, uint64_t entries);
 void index_filter_fill(struct index *index);
 
 /* index_tree.c */
-int index_do_put(struct index *index, struct bytes place, struct bytes node);
+int index_do_put(struct index *index, struct bytes place, struct bytes node, uint64_t inode);
 int index_do_remove(struct index *index, struct bytes place);
 int index_do_clear(struct index *index, uint32_t tree);
 

@@ -59,7 +59,7 @@ static int do_op(struct index *index, const struct index_op *op)
 {
 	switch ((enum index_op_kind)op->kind) {
 	case INDEX_OP_PUT:
-		return index_do_put(index, op->a, op->b);
+		return index_do_put(index, op->a, op->b, op->number);
 	case INDEX_OP_REMOVE:
 		return index_do_remove(index, op->a);
 	case INDEX_OP_CLEAR:

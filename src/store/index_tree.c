@@ -83,33 +83,31 @@ static int link_run(struct index *index, enum index_statement which, struct byte
 	return index_run(index, which);
 }
 
-int index_do_put(struct index *index, struct bytes place, struct bytes encoded)
+int index_do_put(struct index *index, struct bytes place, struct bytes encoded, uint64_t inode)
 {
-	struct settle_node node;
 	uint64_t old = 0;
-	int found = find_inode_at(index, place, &old);
-	int err = found < 0 ? found : index_take_node(encoded, place, &node);
+	int found = find_inode_at(index, place, &old), err;
 
-	if (err != 0)
-		return err;
+	if (found < 0)
+		return found;
 	if (!found && index->last.strange) {
-		err = index_fresh_put(index, place, encoded, node.inode);
+		err = index_fresh_put(index, place, encoded, inode);
 		index->now.entries += err == 0;
 		if (err == 0)
-			remember(index, place, true, node.inode);
+			remember(index, place, true, inode);
 		return err;
 	}
 	index_bind(index, INDEX_PUT, 1, place);
 	index_bind(index, INDEX_PUT, 2, encoded);
 	err = index_run(index, INDEX_PUT);
-	if (err == 0 && found && old != node.inode)
+	if (err == 0 && found && old != inode)
 		err = link_run(index, INDEX_LINK_REMOVE, place, old);
-	if (err == 0 && (!found || old != node.inode))
-		err = link_run(index, INDEX_LINK_PUT, place, node.inode);
+	if (err == 0 && (!found || old != inode))
+		err = link_run(index, INDEX_LINK_PUT, place, inode);
 	if (err != 0)
 		return err;
 	index->now.entries += !found;
-	remember(index, place, true, node.inode);
+	remember(index, place, true, inode);
 	return 0;
 }
 
@@ -280,7 +278,7 @@ static int tree_put(void *owner, uint64_t directory, struct bytes name,
 {
 	const struct index_of *of = owner;
 	uint8_t place[INDEX_PLACE_BYTES], encoded[INDEX_NODE_BYTES];
-	struct index_op op = {.kind = INDEX_OP_PUT};
+	struct index_op op = {.kind = INDEX_OP_PUT, .number = node->inode};
 
 	if (name.len > CHANGE_NAME_BYTES)
 		return ERR_TOO_LONG;
