@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -307,11 +308,19 @@ static bool cannot_be_written(const struct database *database)
 	return status == SQLITE_CANTOPEN || status == SQLITE_READONLY;
 }
 
+/* Nobody asks how much memory SQLite has; to count it takes a lock at each allocation. */
+static void configure(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int database_open(struct database *database, const struct database_plan *plan)
 {
+	static pthread_once_t configured = PTHREAD_ONCE_INIT;
 	int err;
 
 	*database = (struct database){0};
+	pthread_once(&configured, configure);
 	err = open_handle(database, plan);
 	if (err == 0)
 		err = begin(database, plan);
