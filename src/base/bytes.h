@@ -51,15 +51,60 @@ struct bytes bytes_strip(struct bytes b);
 /* Equal but for the case of ASCII letters. */
 bool bytes_equal_fold(struct bytes a, struct bytes b);
 
-uint16_t bytes_get_le16(const uint8_t *p);
-uint32_t bytes_get_le32(const uint8_t *p);
-uint64_t bytes_get_le64(const uint8_t *p);
-uint16_t bytes_get_be16(const uint8_t *p);
-uint32_t bytes_get_be32(const uint8_t *p);
-uint64_t bytes_get_be64(const uint8_t *p);
-void bytes_put_le32(uint8_t *p, uint32_t v);
-void bytes_put_be16(uint8_t *p, uint16_t v);
-void bytes_put_be32(uint8_t *p, uint32_t v);
-void bytes_put_be64(uint8_t *p, uint64_t v);
+/* Numbers of a wire or a file; wherever they stand. */
+
+static inline uint16_t bytes_get_le16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t bytes_get_le32(const uint8_t *p)
+{
+	return bytes_get_le16(p) | (uint32_t)bytes_get_le16(p + 2) << 16;
+}
+
+static inline uint64_t bytes_get_le64(const uint8_t *p)
+{
+	return bytes_get_le32(p) | (uint64_t)bytes_get_le32(p + 4) << 32;
+}
+
+static inline uint16_t bytes_get_be16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t bytes_get_be32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint64_t bytes_get_be64(const uint8_t *p)
+{
+	return (uint64_t)bytes_get_be32(p) << 32 | bytes_get_be32(p + 4);
+}
+
+static inline void bytes_put_le32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (8 * i));
+}
+
+static inline void bytes_put_be16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void bytes_put_be32(uint8_t *p, uint32_t v)
+{
+	for (int i = 0; i < 4; i++)
+		p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+static inline void bytes_put_be64(uint8_t *p, uint64_t v)
+{
+	bytes_put_be32(p, (uint32_t)(v >> 32));
+	bytes_put_be32(p + 4, (uint32_t)v);
+}
 
 #endif
