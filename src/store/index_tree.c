@@ -133,8 +133,8 @@ int index_do_clear(struct index *index, uint32_t tree)
 {
 	static const enum index_statement clears[] = {INDEX_CLEAR, INDEX_LINK_CLEAR};
 	uint8_t first[2], end[2];
+	int err = index_fresh_write(index); /* what waits is not to be counted below */
 	int64_t before = sqlite3_total_changes64(index->database.sqlite);
-	int err = 0;
 
 	index->last.len = 0;
 	bytes_put_be16(first, (uint16_t)tree);

@@ -268,6 +268,25 @@ static void test_trees_apart(void **state)
 	index_close(ix);
 }
 
+/* What was put just before, and is nowhere but in memory yet, is counted neither as there nor as
+ * cleared. */
+static void test_cleared_at_once(void **state)
+{
+	opened_new("cleared");
+	for (uint64_t i = 0; i < 20; i++)
+		opened_put(1, (char[]){(char)('a' + i), '\0'}, 5 + i);
+	assert_int_equal(index_clear(ix, 1), 0);
+	assert_int_equal(index_state(ix).entries, 0);
+	opened_put(1, "z", 4);
+	assert_int_equal(index_state(ix).entries, 1);
+	opened_commit();
+	index_close(ix);
+	opened_again("cleared");
+	assert_false(found.damaged);
+	assert_int_equal(index_state(ix).entries, 1);
+	index_close(ix);
+}
+
 static void test_one_holder(void **state)
 {
 	struct index *second;
@@ -360,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_many_come_and_go),
 		cmocka_unit_test(test_trees_apart),
+		cmocka_unit_test(test_cleared_at_once),
 		cmocka_unit_test(test_one_holder),
 		cmocka_unit_test(test_instance),
 		cmocka_unit_test(test_too_much),
