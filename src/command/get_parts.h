@@ -121,7 +121,7 @@ void get_show_timing(const struct get_job *job, const struct fetch *fetch);
 /* The part that a signal which ends the process takes along (get_signal.c); NULL: none. */
 void get_signal_begin(void);
 void get_signal_part(const char *path);
-/* Keeps such signals from this thread, so that a part is made and named as one. */
-void get_signal_hold(bool hold);
+/* Makes the part (whole_open, O_EXCL) and names it, with no such signal between. */
+int get_signal_open(const char *path, const char *part);
 
 #endif

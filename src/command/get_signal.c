@@ -2,6 +2,9 @@
  * file that is not whole goes first. unlink(2) is safe in a handler (signal-safety(7)). */
 #include "command/get_parts.h"
 
+#include "command/whole.h"
+
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -17,14 +20,20 @@ static void get_interrupted(int signal_number)
 
 static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 
-void get_signal_hold(bool hold)
+int get_signal_open(const char *path, const char *part)
 {
-	sigset_t held;
+	sigset_t held, before;
+	int fd;
 
 	sigemptyset(&held);
 	for (unsigned i = 0; i < sizeof signals / sizeof signals[0]; i++)
 		sigaddset(&held, signals[i]);
-	pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
+	pthread_sigmask(SIG_BLOCK, &held, &before);
+	fd = whole_open(path, part, O_EXCL);
+	if (fd >= 0)
+		get_signal_part(part);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return fd;
 }
 
 void get_signal_begin(void)

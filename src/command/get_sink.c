@@ -119,11 +119,8 @@ int get_sink_open(struct get_sink *s, uint64_t from, bool adopt)
 	if (adopt && rename(s->path, s->part) < 0)
 		return err_from_errno(errno);
 	if (s->fd < 0) {
-		get_signal_hold(true);
-		s->fd = whole_open(s->path, s->part, s->keeps ? 0 : O_EXCL);
-		if (s->fd >= 0 && !s->keeps)
-			get_signal_part(s->part);
-		get_signal_hold(false);
+		s->fd = s->keeps ? whole_open(s->path, s->part, 0)
+				 : get_signal_open(s->path, s->part);
 		if (s->fd < 0)
 			return s->fd;
 		if (!from && !s->keeps)
