@@ -7,9 +7,9 @@
  * Watch first, list second: what is made or moved meanwhile is told by the watch of what it is in,
  * or found in its list. The settler's list of everything comes after, and enters each once more; so
  * what this pass has to leave out (what may not be read, a path of more than PATH_BYTES) is only
- * later, not lost, and what was put in place of a directory between statx and watch has its watch
- * noted as the other's only until then. Where links count subdirectories (ext4, XFS, tmpfs), one
- * with two links has none, and is not opened.
+ * later, not lost; so is what is made or moved while the pass goes on. What was put in place of a
+ * directory between statx and watch has its watch noted as the other's only until then. Where links
+ * count subdirectories (ext4, XFS, tmpfs), one with two links has none, and is not opened.
  *
  * inotify(7) takes a path, not a descriptor. The shortest is a name, in a working directory that is
  * this thread's alone (unshare(2)), and back where it was before each return; where that may not
@@ -88,10 +88,16 @@ static void pop(struct source_ahead *a)
 	a->len -= name_len + TAIL_BYTES;
 }
 
-/* 0, or ERR_: of the descriptor `directory`, that it is the thread's working directory. */
+/* Makes it the thread's working directory: 0, or ERR_. */
 static int work_in(const struct source_ahead *a, int directory)
 {
-	return a->home < 0 || fchdir(directory) == 0 ? 0 : ERR_SYSTEM;
+	return a->home < 0 || fchdir(directory) == 0 ? 0 : source_eyes_error(errno);
+}
+
+/* What is gone, has moved, or may not be entered is passed over; any other error ends the pass. */
+static int passed_over(int err)
+{
+	return err == ERR_NO_FILE || err == ERR_PERMISSION ? 0 : err;
 }
 
 static int watch_root(const struct source *s, const struct source_ahead *a)
@@ -125,15 +131,17 @@ static int visit(struct source *s, struct source_ahead *a, const char *name)
 	struct statx st;
 	int wd, err;
 
-	if (statx(a->listed, name, s->statx_flags, mask, &st) != 0 || !S_ISDIR(st.stx_mode))
+	if (statx(a->listed, name, s->statx_flags, mask, &st) != 0)
+		return passed_over(source_eyes_error(errno));
+	if (!S_ISDIR(st.stx_mode))
 		return 0;
 	source_eyes_identity(&st, &is);
 	if (is.device != s->root.device || is.mount != s->root.mount)
 		return 0;
 	wd = watch_name(s, a, name);
-	if (wd == ERR_NO_FILE || wd == ERR_PERMISSION)
-		return 0;
-	err = wd < 0 ? wd : source_set_put(&s->set, is.inode, &wd);
+	if (wd < 0)
+		return passed_over(wd);
+	err = source_set_put(&s->set, is.inode, &wd);
 	if (err == 0 && !(a->counts_links && st.stx_nlink == LINKS_OF_LEAF))
 		err = push(a, bytes_of_string(name));
 	return err;
@@ -161,17 +169,28 @@ static void close_listed(struct source_ahead *a)
 	a->at = a->filled = 0;
 }
 
-static void fill_entries(struct source_ahead *a)
+static int fill_entries(struct source_ahead *a)
 {
 	ssize_t len = getdents64(a->listed, a->entries, sizeof(a->entries));
+	int err = len < 0 ? passed_over(source_eyes_error(errno)) : 0;
 
 	a->at = 0;
 	a->filled = len > 0 ? (size_t)len : 0;
 	if (len <= 0)
 		close_listed(a);
+	return err;
 }
 
-/* The next one to be listed; one that is gone, moved, or not to be read is passed over. */
+/* Goes on in the directory that is listed. */
+static int enter_listed(struct source_ahead *a)
+{
+	int err = a->listed >= 0 ? work_in(a, a->listed) : 0;
+
+	if (err != 0)
+		close_listed(a);
+	return passed_over(err);
+}
+
 static int open_next(struct source_ahead *a)
 {
 	struct open_how how = {.flags = OPEN_LIST,
@@ -181,13 +200,13 @@ static int open_next(struct source_ahead *a)
 	if (a->path.len > PATH_BYTES)
 		return 0;
 	a->listed = (int)syscall(SYS_openat2, a->root, a->path.data, &how, sizeof(how));
-	return a->listed >= 0 ? work_in(a, a->listed) : 0;
+	return a->listed < 0 ? passed_over(source_eyes_error(errno)) : enter_listed(a);
 }
 
 static int go_on(struct source *s, unsigned budget)
 {
 	struct source_ahead *a = s->ahead;
-	int err = a->listed >= 0 ? work_in(a, a->listed) : 0;
+	int err = enter_listed(a);
 
 	for (; err == 0 && budget > 0 && (a->listed >= 0 || a->len > 0); budget--) {
 		if (a->listed < 0)
@@ -195,7 +214,7 @@ static int go_on(struct source *s, unsigned budget)
 		else if (a->at < a->filled)
 			err = take_entry(s, a);
 		else
-			fill_entries(a);
+			err = fill_entries(a);
 	}
 	return err != 0 ? err : a->listed >= 0 || a->len > 0;
 }
@@ -229,6 +248,8 @@ static int begin(struct source *s)
 	err = wd < 0 ? wd : source_set_put(&s->set, s->root.inode, &wd);
 	if (err == 0)
 		a->listed = openat(a->root, ".", OPEN_LIST);
+	if (err == 0)
+		err = a->listed < 0 ? source_eyes_error(errno) : work_in(a, a->listed);
 	return err;
 }
 

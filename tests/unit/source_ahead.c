@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "sourcing.h"
@@ -121,6 +122,42 @@ static void test_moved_meanwhile(void **state)
 	sourcing_end(&s);
 }
 
+/* One that may be read but not searched is passed over, the others are not. */
+static void test_not_to_be_searched(void **state)
+{
+	struct sourcing s;
+	int more;
+
+	if (geteuid() != 0)
+		skip(); /* who is not root cannot become another */
+	begin(&s, SOURCE_INOTIFY);
+	sourcing_run(&s, "chmod 755 . && chmod 744 a && mkdir -p e/h/i");
+	assert_int_equal(seteuid(65534), 0);
+	more = watch_all(&s);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(more, 0);
+	assert_int_equal(source_counts(s.source).watches, 5); /* the root, a, e, h, i */
+	sourcing_end(&s);
+}
+
+/* That there are no descriptors left does not mean that there is nothing to watch. */
+static void test_no_descriptors(void **state)
+{
+	struct rlimit before, none;
+	struct sourcing s;
+	int more;
+
+	begin(&s, SOURCE_INOTIFY);
+	assert_int_equal(source_watch_ahead(s.source, 1), 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	more = watch_all(&s);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(more, ERR_DESCRIPTORS);
+	sourcing_end(&s);
+}
+
 static void test_no_root(void **state)
 {
 	char elsewhere[128];
@@ -154,6 +191,8 @@ int main(void)
 		cmocka_unit_test(test_many_in_one_directory),
 		cmocka_unit_test(test_entering_again),
 		cmocka_unit_test(test_moved_meanwhile),
+		cmocka_unit_test(test_not_to_be_searched),
+		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test(test_other_ways),
 	};
