@@ -495,11 +495,22 @@ def test_a_state_that_is_damaged_meanwhile(day):
     w.begin()
     w.link.cut()
     path = next(w.state_of_client().glob("*.db"))
-    with contextlib.closing(sqlite3.connect(path)) as state:
-        wait_until(lambda: state.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0,
-                   "all to be in the file")
-    with open(path, "r+b") as f:
-        f.truncate(8192)
+
+    def forgets():
+        """All is in the file, and somebody has written to it since watch did: what it has in
+        memory is of no use to it any more."""
+        w.client.send_signal(signal.SIGSTOP)
+        with contextlib.closing(sqlite3.connect(path, timeout=0.1)) as state:
+            with contextlib.suppress(sqlite3.OperationalError), state:
+                state.execute("UPDATE state SET one = one")
+                state.commit()
+                if state.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
+                    return True
+        w.client.send_signal(signal.SIGCONT)
+        return False
+    wait_until(forgets, "a moment between two transactions")
+    os.truncate(path, 8192)
+    w.client.send_signal(signal.SIGCONT)
     rounds = itertools.count()
 
     def ended():
