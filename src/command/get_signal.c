@@ -2,8 +2,6 @@
  * file that is not whole goes first. unlink(2) is safe in a handler (signal-safety(7)). */
 #include "command/get_parts.h"
 
-#include "command/whole.h"
-
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>

@@ -140,6 +140,31 @@ static void test_not_to_be_searched(void **state)
 	sourcing_end(&s);
 }
 
+/* In a working directory that cannot be come back to it is not left: all goes through /proc. */
+static void test_nowhere_to_come_back_to(void **state)
+{
+	char before[PATH_MAX];
+	struct sourcing s;
+	int more;
+
+	if (geteuid() != 0)
+		skip(); /* who is not root cannot become another */
+	begin(&s, SOURCE_INOTIFY);
+	sourcing_run(&s, "chmod 755 . && mkdir -m 700 closed");
+	assert_non_null(getcwd(before, sizeof(before)));
+	assert_int_equal(chdir(s.root), 0);
+	assert_int_equal(chdir("closed"), 0);
+	assert_int_equal(seteuid(65534), 0);
+	more = watch_all(&s);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chdir(before), 0);
+	assert_int_equal(more, 0);
+	assert_int_equal(source_counts(s.source).watches, 6);
+	sourcing_run(&s, "touch a/b/d/new");
+	sourcing_expect(&s, "a/b/d", "new");
+	sourcing_end(&s);
+}
+
 /* That there are no descriptors left does not mean that there is nothing to watch. */
 static void test_no_descriptors(void **state)
 {
@@ -192,6 +217,7 @@ int main(void)
 		cmocka_unit_test(test_entering_again),
 		cmocka_unit_test(test_moved_meanwhile),
 		cmocka_unit_test(test_not_to_be_searched),
+		cmocka_unit_test(test_nowhere_to_come_back_to),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_no_root),
 		cmocka_unit_test(test_other_ways),
