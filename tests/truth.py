@@ -318,6 +318,15 @@ class Link:
         self.listener.close()
 
 
+def goes_on(process, seconds):
+    """Whether it still runs after so long; one that ends is not waited for."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
 # The world of one seed
 
 class World:
@@ -388,30 +397,30 @@ class World:
                                   str(self.outside), str(self.chance.randrange(1 << 30)),
                                   str(seconds)]) for _ in range(count)]
 
-    def trouble(self):
-        """One bad moment."""
+    def trouble(self, changer):
+        """One bad moment, while something changes."""
         what = self.chance.choice(["client", "client", "server", "network", "away", "calm", "calm"])
         pause = self.chance.random() * 0.4
         if what == "client":
             self.kill(self.client)
-            time.sleep(pause)
+            goes_on(changer, pause)
             self.start_client()
         elif what == "server":
             self.kill(self.server)
-            time.sleep(pause)
+            goes_on(changer, pause)
             self.start_server()
         elif what == "network":
             self.link.cut()
-            time.sleep(pause)
+            goes_on(changer, pause)
             self.link.mend()
         elif what == "away":
             self.kill(self.server)
             self.kill(self.client)
-            time.sleep(pause)
+            goes_on(changer, pause)
             self.start_client()
             self.start_server()
         else:
-            time.sleep(pause)
+            goes_on(changer, pause)
 
     def linked(self):
         """Inodes of files that had several names."""
@@ -423,14 +432,13 @@ class World:
         disk, end = on_disk(os.fsencode(self.root), self.linked()), time.monotonic() + SETTLED_S
         pause = 0.1
         while True:
-            assert self.client.poll() is None, f"watch ended with {self.client.returncode}"
             assert self.server.poll() is None, f"serve ended with {self.server.returncode}"
             replay = self.replay()
             if is_told(disk, replay.tree):
                 return replay
             if time.monotonic() > end:
                 raise AssertionError("the store is not the disk:\n" + difference(disk, replay.tree))
-            time.sleep(pause)
+            assert goes_on(self.client, pause), f"watch ended with {self.client.returncode}"
             pause = min(pause * 1.5, 1)
 
     def run(self, seconds):
@@ -442,7 +450,7 @@ class World:
         changers = self.changers(2, seconds)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.trouble()
+            self.trouble(changers[0])
         for changer in changers:
             changer.wait(60)
         replay = self.settle()

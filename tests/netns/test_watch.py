@@ -5,7 +5,6 @@ import contextlib
 import shutil
 import sqlite3
 import subprocess
-import time
 
 import pytest
 import truth
@@ -44,9 +43,9 @@ class Apart(truth.World):
     def change_for(self, seconds):
         """Two processes change the tree; yields as long as they do."""
         changers = self.changers(2, seconds)
-        while any(c.poll() is None for c in changers):
-            yield
-            time.sleep(0.05)
+        for changer in changers:
+            while truth.goes_on(changer, 0.05):
+                yield
 
     def check(self):
         replay = self.settle()
