@@ -344,6 +344,9 @@ int client_talk(struct client *c, const struct client_talk *talk)
 	client_await(c, talk->total_ms);
 	err = client_run(c, talk->dial_ms, client_dialled);
 	client_await(c, 0);
+	pump_destroy(c->pump); /* a connection that is still open knows `talk` */
+	c->pump = NULL;
+	c->talk = NULL;
 	return err;
 }
 
