@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -372,8 +373,17 @@ class World:
         return (self.directory / "log").read_text(errors="replace")
 
     def kill(self, process):
-        process.send_signal(self.chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
-        process.wait(30)
+        assert process.poll() is None, f"it ended by itself with {process.returncode}"
+        number = self.chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
+        process.send_signal(number)
+        assert process.wait(30) in (0, -number, 128 + number), process.returncode
+        assert not self.faults(), self.faults()
+
+    def faults(self):
+        """What a sanitizer said, if it did."""
+        said = self.said()
+        found = re.search("Sanitizer|runtime error", said)
+        return found and said[max(0, found.start() - 500):][:20000]
 
     def events(self):
         done = subprocess.run([self.program, "events", "--json", "--type", "create", "--type",
@@ -458,7 +468,9 @@ class World:
         return replay
 
     def end(self):
+        """None, or what was wrong with the end of client or server."""
         self.link.close()
+        wrong = None
         for process in (self.client, self.server):
             if process and process.poll() is None:
                 process.terminate()
@@ -467,6 +479,8 @@ class World:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+                    wrong = "SIGTERM did not end it"
+        return self.faults() or wrong
 
 
 def one_seed(program, seed, source, seconds, keep=None):
@@ -475,7 +489,7 @@ def one_seed(program, seed, source, seconds, keep=None):
     world = World(directory, program, seed, source)
     try:
         world.run(seconds)
-        wrong = None
+        wrong = world.end()
     except (AssertionError, subprocess.TimeoutExpired) as error:
         wrong = f"{error}\nlog:\n{world.said()[-2000:]}"
     finally:
