@@ -160,6 +160,7 @@ static struct running *running_new(const struct running_plan *plan)
 	for (unsigned i = 0; i < shares; i++) {
 		r->share[i].running = r;
 		r->share[i].worker = &plan->workers[i];
+		r->share[i].resume.run = running_resume_share;
 	}
 	return r;
 }
@@ -307,7 +308,6 @@ static void running_start_share(void *argument)
 	struct running_share *share = argument;
 	struct running *r = share->running;
 
-	share->resume.run = running_resume_share;
 	share->manners.rate = r->configuration.common.udp_rate;
 	share->manners.burst = r->configuration.common.udp_burst;
 	share->manners.any_length = r->configuration.common.udp_long_answers;

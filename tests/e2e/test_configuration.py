@@ -13,11 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 
 import box
 import pytest
-from support import Daemon, Prise, free_port, wait_until
+from support import SECONDS, Daemon, Prise, free_port, wait_until
 from talking import (configured, datagrams, descriptors, ended, expect, is_answered, read_until,
                      talk)
 
@@ -301,6 +302,33 @@ def test_reloads_under_load(serve):
         for _ in range(20):
             assert talk(daemon, "upper", data=b"served?") == b"SERVED?"
         daemon.wait_ready()
+
+
+def test_reloads_of_a_service_that_is_full(serve):
+    """Who leaves makes room on loops that have not begun to listen."""
+    daemon = configured(serve, {"": "loops = 4", "echo": "max_connections = 2"}, options=["-q"])
+    good, over = daemon.config_path.read_text(encoding="utf-8"), threading.Event()
+
+    def crowd():
+        while not over.is_set():
+            with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+                for _ in range(6):
+                    stack.enter_context(daemon.connect("echo"))
+
+    crowds = [threading.Thread(target=crowd) for _ in range(3)]
+    for thread in crowds:
+        thread.start()
+    try:
+        for number in range(25):
+            daemon.config_path.write_text(
+                good.replace("connections = 2", f"connections = {2 + number % 3}"),
+                encoding="utf-8")
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_ready()
+    finally:
+        over.set()
+        for thread in crowds:
+            thread.join(SECONDS)
 
 
 @pytest.mark.root
