@@ -413,6 +413,32 @@ int daemon_run(struct daemon *d)
 	return d->signal_number;
 }
 
+/* No worker's thread runs any more: its mail is taken here. */
+static void daemon_take_mail(struct daemon *d)
+{
+	for (unsigned i = d->workers; i-- > 0;)
+		loop_take_mail(d->worker[i].loop);
+}
+
+/* Mail that lies in a service is taken before that is ended, and what the ends post before it is
+ * freed; from then on nobody finds the services who asks for them. */
+static void daemon_free_services(struct daemon *d)
+{
+	unsigned services = d->services, retired = d->retired;
+
+	daemon_take_mail(d);
+	for (unsigned i = 0; i < services; i++)
+		running_end(d->service[i]);
+	for (unsigned i = 0; i < retired; i++)
+		running_end(d->old[i]);
+	d->services = d->retired = 0;
+	daemon_take_mail(d);
+	for (unsigned i = 0; i < services; i++)
+		running_free(d->service[i]);
+	for (unsigned i = 0; i < retired; i++)
+		running_free(d->old[i]);
+}
+
 bool daemon_free(struct daemon *d)
 {
 	bool reading;
@@ -423,15 +449,8 @@ bool daemon_free(struct daemon *d)
 					    : SIGTERM; /* nothing is reloaded now */
 	for (unsigned i = 1; i < d->workers; i++)
 		worker_stop(&d->worker[i]);
-	if (d->workers)
-		loop_turn(d->worker[0].loop, 0); /* mail that lies in a service */
 	reading = !daemon_withdraw_reload(d);
-	for (unsigned i = 0; i < d->services; i++)
-		running_free(d->service[i]);
-	for (unsigned i = 0; i < d->retired; i++)
-		running_free(d->old[i]);
-	if (d->workers)
-		loop_turn(d->worker[0].loop, 0); /* the last answers of keepers' jobs */
+	daemon_free_services(d);
 	if (!daemon_close_face(d) || reading)
 		return false;
 	for (unsigned i = 0; i < d->workers; i++)

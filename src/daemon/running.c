@@ -435,7 +435,7 @@ static void running_free_share(void *argument)
 	share->keeper_share = NULL;
 }
 
-void running_free(struct running *r)
+void running_end(struct running *r)
 {
 	if (!r)
 		return;
@@ -443,7 +443,16 @@ void running_free(struct running *r)
 		worker_call(r->share[i].worker, running_free_share, &r->share[i]);
 	if (r->keeper_state)
 		running_row(r)->keeper->stop(r->keeper_state);
+	r->keeper_state = NULL;
 	work_destroy(r->work);
+	r->work = NULL;
+}
+
+void running_free(struct running *r)
+{
+	if (!r)
+		return;
+	running_end(r);
 	running_remove_paths(r, true, NULL, NULL); /* of one that never ran */
 	running_close_sockets(r);
 	gate_destroy(r->gate);

@@ -103,7 +103,10 @@ unsigned running_sockets(const struct running *running, struct running_socket *s
 /* Whether no connection of it is left, nor mail of one. */
 bool running_is_empty(const struct running *running);
 
-/* Ends what is left. Only when no worker's thread runs, or after running_retire and once empty. */
+/* Ends what is left: connections, listeners, the keeper and its jobs, whose last mail may be under
+ * way. Only when no worker's thread runs, or after running_retire and once empty. */
+void running_end(struct running *running);
+/* After it, or in its place. */
 void running_free(struct running *running);
 
 /* What it has done so far, all its shares together. First thread. */

@@ -16,7 +16,8 @@ import time
 
 import pytest
 from support import SECONDS, free_port, wait_until
-from talking import (configured, ended, expect, read_all, read_exactly, read_until, talk)
+from talking import (configured, descriptors, ended, expect, read_all, read_exactly, read_until,
+                     talk)
 
 LANDLOCK_CREATE_RULESET = 444
 
@@ -215,6 +216,29 @@ def test_a_second_sigterm_ends_now(serve):
         assert daemon.process.poll() is None
         daemon.signal(signal.SIGTERM)
         assert exit_code(daemon) == 0 and ended(game)
+
+
+@pytest.mark.parametrize("what", ["the rest is asked", "all leave"])
+def test_a_second_sigterm_while_much_is_to_be_heard(serve, what):
+    """More than one turn of the loop takes: nobody looks at a service that is gone."""
+    daemon = configured(serve, {"": 'loops = 1\ndrain = "1h"', "http": "max_connections = 620"})
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect("http")) for _ in range(620)]
+        for client in clients:
+            client.sendall(b"GET /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        with daemon.connect("http"):  # one too many
+            wait_until(lambda: descriptors(daemon) > 620, "all to be let in")
+            daemon.signal(signal.SIGTERM)
+            daemon.wait_log("daemon.stopping")
+            daemon.signal(signal.SIGSTOP)
+            daemon.signal(signal.SIGTERM)
+            for client in clients:
+                if what == "all leave":
+                    client.close()
+                else:
+                    client.sendall(b"\r\n")
+            daemon.signal(signal.SIGCONT)
+            assert exit_code(daemon) == 0
 
 
 def test_sigterm_under_load(serve):
