@@ -136,7 +136,7 @@ static void role_end(struct role_run *r, int code)
 		return;
 	r->over = true;
 	r->code = code;
-	if (r->client.pump && pump_open(r->client.pump))
+	if (r->client.pump && pump_open(r->client.pump) && !r->client.securing)
 		pump_tell(r->client.pumps, r->client.id, &stopped);
 	else
 		client_end(&r->client, ERR_DRAINED);

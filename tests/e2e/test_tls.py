@@ -474,6 +474,19 @@ def test_a_stop_is_said(secure):
         assert member.receive() == b""
 
 
+def test_a_role_that_is_told_to_end_before_the_server_answers(prise, secure):
+    daemon = secure("role")
+    daemon.signal(signal.SIGSTOP)
+    try:
+        process = prise.start("role", "--tls", "-v", at(daemon, "role"))
+        while str(daemon.port("role")).encode() not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 143  # and not once the handshake has taken too long
+    finally:
+        daemon.signal(signal.SIGCONT)
+
+
 def test_one_process_many_keys_made_once(prise):
     running = [prise.start("key") for _ in range(8)]
     shown = {process.communicate(timeout=SECONDS)[0] for process in running}
