@@ -318,6 +318,15 @@ static void links_learn(struct links *links, const char *host, const struct addr
 	known->address = *address;
 }
 
+/* Another link may have done so before. */
+static void links_unlearn(struct links *links, const char *host)
+{
+	struct link_known *known = links_known(links, host);
+
+	if (known)
+		known->host[0] = '\0';
+}
+
 static int link_dial(struct link *link);
 
 static void link_dialled(void *owner, const struct dial_result *result)
@@ -329,7 +338,7 @@ static void link_dialled(void *owner, const struct dial_result *result)
 	link->dial = NULL;
 	links_reap(link->links);
 	if (err && link->dialled_known) { /* it may have moved */
-		links_known(link->links, peer->host)->host[0] = '\0';
+		links_unlearn(link->links, peer->host);
 		err = link_dial(link);
 		if (!err)
 			return;

@@ -1,10 +1,12 @@
 """prise ip, with services of the test's own."""
 
+import socket
 import time
 
 import box
 import pytest
-from support import free_port, has_ipv6
+from support import SECONDS, free_port, has_ipv6
+from talking import read_until
 from webs import NO_PROXIES, Odd, Web, fixed
 
 
@@ -99,6 +101,23 @@ def test_errors(ip):
         assert ip("--via", odd.url, "-t", "200ms").code == 5
     assert ip("x").code == 2
     assert ip("--via", "ftp://x").code == 2
+
+
+def test_a_host_that_answered_once_and_then_leaves(prise):
+    """Both are sent on to the address that is known by now, where nobody is any more."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        process = prise.start("ip", "--agree", "2", "--via", where + "/a", "--via", where + "/b",
+                              env=NO_PROXIES)
+        asking = [listener.accept()[0] for _ in range(2)]
+        for stream in asking:
+            read_until(stream, b"\r\n\r\n")
+    for stream in asking:
+        with stream:
+            stream.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n"
+                           b"Location: " + where.encode() + b"/c\r\n\r\n")
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 1 and said.count(b"nobody listens") == 2
 
 
 def test_events(ip):
