@@ -514,6 +514,7 @@ void link_drop(struct link *link)
 {
 	link->owner = NULL;
 	link->state = LINK_DEAD;
+	loop_disarm(link->links->loop, &link->timer);
 	if (link->dial)
 		dial_cancel(link->dial);
 	link->dial = NULL;
