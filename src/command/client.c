@@ -110,7 +110,7 @@ void client_stop(struct client *c, int err)
 {
 	if (!c->done)
 		c->err = err;
-	c->done = true;
+	c->done = c->stopped = true;
 }
 
 /* What was printed is to be seen now, and somebody is to see it. */
@@ -295,7 +295,7 @@ static int client_run(struct client *c, uint64_t dial_ms,
 	};
 	int err;
 
-	c->done = c->connected = c->securing = false;
+	c->done = c->connected = c->securing = c->stopped = false;
 	c->err = 0;
 	err = dial_start(c->loop, c->work, &plan, reached, c, &c->dial);
 	if (err)
@@ -314,7 +314,7 @@ static void client_got_socket(void *owner, const struct dial_result *result)
 	if (!client_reached(c, result))
 		return;
 	c->fd = result->fd;
-	client_stop(c, 0);
+	c->done = true;
 }
 
 int client_dial(struct client *c, uint64_t timeout_ms, int *fd)
@@ -324,6 +324,8 @@ int client_dial(struct client *c, uint64_t timeout_ms, int *fd)
 	c->fd = -1;
 	loop_refresh(c->loop);
 	err = client_run(c, timeout_ms, client_got_socket);
+	if (!err && c->stopped)
+		err = ERR_DRAINED;
 	if (err && c->fd >= 0)
 		close(c->fd); /* it was told to stop just then */
 	if (err)

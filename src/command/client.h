@@ -34,7 +34,7 @@ struct client {
 	int fd;               /* what client_dial connected */
 	bool connected;       /* what goes wrong from here on is the conversation's */
 	bool securing;        /* or the handshake's */
-	bool done;
+	bool done, stopped;   /* stopped: by client_stop */
 	int err;
 	struct wheel_timer timer;
 };
@@ -100,8 +100,8 @@ void client_await(struct client *client, uint64_t ms);
 /* Ends the conversation from within (a callback): politely, or with an error at once. */
 void client_end(struct client *client, int err);
 
-/* Ends client_talk, client_dial or client_wait at once, which returns `err` (0: well); from within
- * a callback. */
+/* Ends client_talk, client_dial or client_wait at once, which returns `err` (0: well; but
+ * client_dial, which then has nothing, ERR_DRAINED); from within a callback. */
 void client_stop(struct client *client, int err);
 
 /* Says what went wrong, with the advice that fits. Returns the exit code; 0 for 0. */

@@ -2,6 +2,7 @@
 and rounds as ping has them, over TCP and UDP; and against servers that lose, double, turn around,
 change, cut off, refuse and fall silent."""
 
+import os
 import re
 import shutil
 import signal
@@ -249,6 +250,15 @@ def test_interrupted_while_nothing_comes_back(prise, datagrams):
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
     assert b'"back":0' in process.stdout.read()
+
+
+@pytest.mark.parametrize("transport", [[], ["-u"]])
+def test_interrupted_before_it_is_connected(prise, server, transport):
+    def interrupted():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        os.kill(os.getpid(), signal.SIGINT)
+    process = prise.start("echo", server, *transport, preexec_fn=interrupted)
+    assert process.wait(SECONDS) == 130
 
 
 def test_the_courses_question_who_is_different(prise, serve):
