@@ -252,17 +252,21 @@ static void note_signal(int signal_number)
 static int read_pipe(struct capture *c)
 {
 	struct sigaction action = {.sa_handler = note_signal}; /* no SA_RESTART: read(2) returns */
+	struct sigaction before[END_SIGNALS];
 	int ends[END_SIGNALS], status = 1;
+	unsigned count = end_signals(ends);
 
 	pipe_fd = frames_descriptor(c->frames);
 	pipe_end_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	for (unsigned i = 0; i < end_signals(ends); i++)
-		sigaction(ends[i], &action, NULL);
+	for (unsigned i = 0; i < count; i++)
+		sigaction(ends[i], &action, &before[i]);
 	while (status == 1 && !c->interrupted) {
 		status = take_some(c);
 		c->signal_number = pipe_signal;
 		c->interrupted = c->interrupted || pipe_signal != 0;
 	}
+	for (unsigned i = 0; i < count; i++)
+		sigaction(ends[i], &before[i], NULL);
 	close(pipe_end_fd);
 	return status < 0 && !c->interrupted ? status : 0;
 }
