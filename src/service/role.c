@@ -110,7 +110,7 @@ static void role_persist(struct role_keep *keep, const struct message *message)
 		role_record_put(&job->line, &record);
 		err = work_submit(keep->context->work, keep->context->loop, &job->job);
 		keep->jobs += !err;
-		keep->newest = err ? NULL : job;
+		keep->newest = err ? keep->newest : job;
 	}
 	if (err) {
 		failed.number[1] = (uint64_t)-err;
