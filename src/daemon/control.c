@@ -308,6 +308,8 @@ void control_close(struct control_socket *c)
 	control_end(c);
 	if (c->fd >= 0)
 		unlink(c->path);
+	if (c->fd >= 0 && !c->listener)
+		close(c->fd);
 	listener_destroy(c->listener);
 	events_unfollow(c->reader);
 	gate_destroy(c->gate);
