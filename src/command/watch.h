@@ -98,7 +98,7 @@ void watch_show_end(struct watch *w);
 int watch_send(struct watch *w);
 /* As watch_engine_plan has them. */
 void watch_send_committed(void *owner, uint64_t newest);
-void watch_send_resumed(void *owner, uint64_t from);
+void watch_send_resumed(void *owner, uint64_t from, uint64_t talk);
 /* Says good-bye to the server, if it listens. */
 void watch_send_leave(struct watch *w);
 void watch_send_close(struct watch *w);

@@ -23,7 +23,7 @@ struct watch_note {
 	struct loop_mail mail;
 	struct watch_engine *engine;
 	enum watch_note_kind kind;
-	uint64_t number, sent;
+	uint64_t number, sent, talk;
 	enum source_way way;
 	int err;
 };
@@ -38,7 +38,7 @@ static void engine_told(struct loop_mail *mail, struct loop *loop)
 
 	if (!atomic_load(&engine->stopped)) {
 		if (note->kind == WATCH_RESUMED)
-			plan->resumed(plan->owner, note->number);
+			plan->resumed(plan->owner, note->number, note->talk);
 		else if (note->kind == WATCH_WATCHING)
 			plan->watching(plan->owner, (unsigned)note->number, note->way);
 		else
@@ -138,7 +138,8 @@ int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns)
 	engine_tell_committed(engine, newest);
 	if (engine->resuming)
 		engine_post(engine, &(struct watch_note){.kind = WATCH_RESUMED,
-							 .number = engine->server_seq});
+							 .number = engine->server_seq,
+							 .talk = engine->server_talk});
 	engine->resuming = false;
 	return 0;
 }
@@ -349,12 +350,14 @@ static void engine_heard_resume(struct loop_mail *mail, struct loop *loop)
 
 	engine->server_seq = note->number;
 	engine->server_sent = note->sent;
+	engine->server_talk = note->talk;
 	engine->resume_due = true;
 	engine->resuming = false;
 	free(note);
 }
 
-void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent)
+void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent,
+			 uint64_t talk)
 {
 	struct watch_note *note = calloc(1, sizeof *note);
 
@@ -363,7 +366,8 @@ void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint6
 	*note = (struct watch_note){.mail.run = engine_heard_resume,
 				    .engine = engine,
 				    .number = server_seq,
-				    .sent = sent};
+				    .sent = sent,
+				    .talk = talk};
 	if (!loop_post(engine->loop, &note->mail))
 		free(note);
 }

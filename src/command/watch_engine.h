@@ -35,7 +35,8 @@ struct watch_engine_plan {
 	void (*rested)(void *owner);
 	/* In the loop's thread. */
 	void (*committed)(void *owner, uint64_t newest);
-	void (*resumed)(void *owner, uint64_t from); /* send what comes after `from` */
+	/* Send what comes after `from`, in the conversation that asked. */
+	void (*resumed)(void *owner, uint64_t from, uint64_t talk);
 	/* From now on no change of that root is missed, for the first time: each of its directories
 	 * has its watch; where that cannot be had ahead, or with `passing`, all of it is known. */
 	void (*watching)(void *owner, unsigned root, enum source_way way);
@@ -53,7 +54,8 @@ int watch_engine_start(struct watch_engine **engine, const struct watch_engine_p
 const uint8_t *watch_engine_instance(const struct watch_engine *engine);
 void watch_engine_acknowledge(struct watch_engine *engine, uint64_t seq);
 /* The server has this much, and was sent that much by this process: answered by `resumed`. */
-void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent);
+void watch_engine_resume(struct watch_engine *engine, uint64_t server_seq, uint64_t sent,
+			 uint64_t talk);
 
 struct watch_tree_view {
 	enum source_way way;

@@ -98,12 +98,12 @@ void watch_send_committed(void *owner, uint64_t newest)
 	send_next(w);
 }
 
-void watch_send_resumed(void *owner, uint64_t from)
+void watch_send_resumed(void *owner, uint64_t from, uint64_t talk)
 {
 	struct watch *w = owner;
 
-	if (w->server != WATCH_JOINING)
-		return;
+	if (w->server != WATCH_JOINING || talk != w->client.id)
+		return; /* a conversation that is over had asked */
 	w->server = WATCH_SENDING;
 	w->sent = from;
 	w->newest = UINT64_MAX; /* whatever the spool has */
@@ -132,7 +132,7 @@ static void send_told(void *owner, const struct message *message)
 	switch ((enum feed_kind)message->kind) {
 	case FEED_READY:
 		w->server = WATCH_JOINING;
-		watch_engine_resume(w->engine, message->number[0], w->sent_most);
+		watch_engine_resume(w->engine, message->number[0], w->sent_most, w->client.id);
 		break;
 	case FEED_ACKED:
 		w->heeded = true;
