@@ -52,6 +52,10 @@ static void engine_post(struct watch_engine *engine, const struct watch_note *to
 {
 	struct watch_note *note = calloc(1, sizeof *note);
 
+	if (note == NULL && told->kind == WATCH_FAILED) {
+		note = engine->last_note;
+		engine->last_note = NULL;
+	}
 	if (note == NULL)
 		return;
 	*note = *told;
@@ -315,10 +319,14 @@ static void *engine_run(void *argument)
 			engine->plan.rested(engine->plan.owner);
 		loop_turn(engine->loop, more ? 0 : engine_wait_ms(engine, now->boot_ns));
 	}
-	if (!atomic_load(&engine->stopped)) /* it failed: only mail is heard from here on */
-		loop_run(engine->loop);
-	else
+	if (atomic_load(&engine->stopped)) {
 		watch_engine_commit(engine, now->boot_ns);
+		return NULL;
+	}
+	/* It failed: only mail is heard from here on. */
+	for (unsigned i = 0; i < engine->trees; i++)
+		watch_tree_close(&engine->tree[i]);
+	loop_run(engine->loop);
 	return NULL;
 }
 
@@ -400,6 +408,7 @@ static void engine_free(struct watch_engine *engine)
 	if (engine->loop != NULL)
 		loop_destroy(engine->loop);
 	pthread_mutex_destroy(&engine->view_lock);
+	free(engine->last_note);
 	free(engine);
 }
 
@@ -459,7 +468,8 @@ int watch_engine_start(struct watch_engine **result, const struct watch_engine_p
 	engine->stop_mail.run = engine_heard_stop;
 	engine->committed_mail.run = engine_told_committed;
 	pthread_mutex_init(&engine->view_lock, NULL);
-	err = engine_open(engine, bad, why);
+	engine->last_note = calloc(1, sizeof *engine->last_note);
+	err = engine->last_note != NULL ? engine_open(engine, bad, why) : ERR_MEMORY;
 	if (err == 0 && pthread_create(&engine->thread, NULL, engine_run, engine) != 0)
 		err = ERR_SYSTEM;
 	if (err != 0) {

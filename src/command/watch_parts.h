@@ -46,6 +46,7 @@ struct watch_engine {
 	bool resuming;                    /* it was, and that is in the transaction */
 	uint64_t server_seq, server_sent; /* what it has, and was sent by this process */
 	uint64_t server_talk;             /* in which conversation it said so */
+	struct watch_note *last_note;     /* for the word that it failed, without memory */
 	int disk_err;
 	uint64_t hold_ns;  /* after trouble with the disk, nothing is settled before */
 	uint64_t first_ns; /* of what is not committed; 0: nothing */
