@@ -52,7 +52,7 @@ void conn_close(struct conn *c, int why)
 	loop_remove(conn_loop(c), c->registration);
 	queue_clear(&c->queue, &pump->common->queues);
 	free(c->held);
-	close(c->fd);
+	pump_give_up(pump->common, c->fd);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
@@ -493,7 +493,7 @@ static bool conn_enter(struct pump_common *common)
 static void conn_leave(struct pump_common *common, bool was_busy)
 {
 	common->busy = was_busy;
-	if (common->mail_head)
+	if (common->mail_head || common->closings)
 		pump_deliver(common);
 }
 

@@ -84,6 +84,8 @@ struct pump_mail {
 	uint8_t body[PUMP_TELL_BODY_BYTES];
 };
 
+enum { PUMP_CLOSING = 16 };
+
 struct pump_common {
 	struct loop *loop;
 	unsigned number;
@@ -91,6 +93,8 @@ struct pump_common {
 	struct queue_pool queues;
 	struct slab mails;
 	struct pump_mail *mail_head, *mail_tail;
+	int closing[PUMP_CLOSING]; /* descriptors, once messages are delivered */
+	unsigned closings;
 	struct out out;
 	struct conn_scratch *scratch; /* NULL until a pump with TLS is made */
 	uint8_t receive[PUMP_RECEIVE_BYTES + MACHINE_CHUNK_BYTES];
@@ -112,6 +116,10 @@ struct pump {
 	uint64_t drain_until_ns;
 	struct wheel_timer drain_timer;
 };
+
+/* Closes it, once what waits to be delivered is: to close a connection is work of the kernel's, the
+ * peer's side included when that is on this machine. */
+void pump_give_up(struct pump_common *common, int fd);
 
 /* The handler of every connection's registration; its owner is the struct conn. */
 void conn_ready(void *owner, unsigned events);

@@ -35,6 +35,7 @@ int pump_common_create(struct pump_common **created, struct loop *loop, unsigned
 	common->number = number;
 	common->busy = false;
 	common->mail_head = common->mail_tail = NULL;
+	common->closings = 0;
 	common->scratch = NULL;
 	queue_pool_init(&common->queues);
 	slab_init(&common->mails, sizeof(struct pump_mail));
@@ -49,10 +50,25 @@ static void pump_free_mail(struct pump_common *common, struct pump_mail *mail)
 	slab_give(&common->mails, mail);
 }
 
+void pump_give_up(struct pump_common *common, int fd)
+{
+	if (common->busy && common->closings < PUMP_CLOSING)
+		common->closing[common->closings++] = fd;
+	else
+		close(fd);
+}
+
+static void pump_close_rest(struct pump_common *common)
+{
+	while (common->closings > 0)
+		close(common->closing[--common->closings]);
+}
+
 void pump_common_destroy(struct pump_common *common)
 {
 	if (!common)
 		return;
+	pump_close_rest(common);
 	while (common->mail_head) {
 		struct pump_mail *mail = common->mail_head;
 
@@ -149,6 +165,7 @@ void pump_deliver(struct pump_common *common)
 		pump_free_mail(common, mail);
 	}
 	common->busy = false;
+	pump_close_rest(common);
 }
 
 int pump_create(struct pump **created, struct pump_common *common, const struct pump_plan *plan)
