@@ -334,7 +334,7 @@ static void *events_run(void *argument)
 
 	loop_stand_back();
 	loop_part_descriptors(events->loop, events->kept, events->kept_count);
-	loop_run(events->loop);
+	loop_run_gathering(events->loop, EVENTS_REST_MS);
 	if (events->end)
 		events->end(events->end_owner);
 	return NULL;

@@ -11,6 +11,7 @@
 enum {
 	EVENTS_HELD = 4096,
 	EVENTS_HELD_BYTES = 8 << 20, /* of their text; touched as used */
+	EVENTS_REST_MS = 5,          /* between two looks at what was published */
 	EVENTS_GATHER_MS = 40,       /* who follows is woken no more often */
 	EVENTS_MARK_BYTES = 24,
 	EVENTS_HOST_BYTES = 256,

@@ -17,6 +17,8 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -24,6 +26,7 @@ enum {
 	LOOP_MAIL_MOST = 65536,
 	LOOP_RANDOM_BATCH = 32,
 	LOOP_LINE_BYTES = 64, /* of the cache */
+	LOOP_LONG_SLICE_NS = 100 * 1000 * 1000,
 };
 
 struct loop_slot {
@@ -423,17 +426,38 @@ bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count)
 	return true;
 }
 
+/* Whoever is woken and asks for a shorter slice is let in at once (Linux 6.12). */
 void loop_stand_back(void)
 {
-	const struct sched_param none = {0};
+	/* sched_setattr(2); no header of it goes together with <sched.h>. */
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime_ns, deadline_ns, period_ns;
+	} attributes = {.size = sizeof attributes,
+			.policy = SCHED_BATCH,
+			.nice = getpriority(PRIO_PROCESS, 0),
+			.runtime_ns = LOOP_LONG_SLICE_NS};
 
-	sched_setscheduler(0, SCHED_BATCH, &none); /* where it is refused, it runs as any */
+	syscall(SYS_sched_setattr, 0, &attributes, 0); /* where it is refused, it runs as any */
 }
 
 void loop_run(struct loop *loop)
 {
 	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed))
 		loop_turn(loop, -1);
+}
+
+void loop_run_gathering(struct loop *loop, unsigned rest_ms)
+{
+	const struct timespec rest = {.tv_nsec = rest_ms * (long)MOMENT_MS};
+
+	while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed)) {
+		loop_turn(loop, -1);
+		nanosleep(&rest, NULL);
+	}
 }
 
 void loop_run_until(struct loop *loop, const bool *done)

@@ -82,12 +82,17 @@ int loop_wake_descriptor(const struct loop *loop);
  * the kernel refuses. */
 bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count);
 
-/* The calling thread takes the processor from nobody who runs when it is woken: what it does can
- * wait, and whoever woke it has an answer under way (SCHED_BATCH, sched(7)). */
+/* The calling thread takes the processor from nobody who runs when it is woken, and leaves it to
+ * whoever is woken while it runs: what it does can wait, and others have answers under way
+ * (SCHED_BATCH, sched(7); from Linux 6.12 on the long slice, sched_setattr(2), gives way to any
+ * shorter one). Its share of the processor is that of any. */
 void loop_stand_back(void);
 
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
+/* The same with a rest after each turn, below a second: what comes meanwhile is taken in one, and
+ * who posts it spares the waking. */
+void loop_run_gathering(struct loop *loop, unsigned rest_ms);
 
 /* Runs until `*done` is true or loop_stop. */
 void loop_run_until(struct loop *loop, const bool *done);

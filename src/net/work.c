@@ -96,6 +96,7 @@ static void *serve(void *argument)
 	struct work_job *job;
 	bool last;
 
+	loop_stand_back();
 	pthread_mutex_lock(&work->lock);
 	while ((job = wait_for_job(work)) != NULL) {
 		pthread_mutex_unlock(&work->lock);
