@@ -20,7 +20,8 @@
  *
  * The record that the disk should hold follows from seat and epoch alone (wanted_record). One
  * request is under way at a time; when it is answered and something else is wanted by then, the
- * next one goes out, so a thousand promotions during one fsync are two requests.
+ * next one goes out, so a thousand promotions during one fsync are two requests; and where no lease
+ * is on it, not before ROLE_REST_MS.
  *
  * Why two leases never overlap (docs/protocols/role.md says it in full): until_ns is never before
  * the announcement + lease, nor before the receipt of a beat of this reign + lease, and nobody else
@@ -38,6 +39,7 @@
 
 #define RETRY_FIRST_NS (100 * MOMENT_MS)
 #define RETRY_MOST_NS  (10 * MOMENT_S)
+#define REST_NS        (ROLE_REST_MS * MOMENT_MS)
 
 enum { NOBODY = 0 };
 
@@ -72,6 +74,7 @@ struct role_hub {
 	uint64_t request;  /* number of the newest */
 	uint64_t retry_ns; /* not before this; MOMENT_NEVER: no retry waits */
 	uint64_t backoff_ns;
+	uint64_t rest_ns;         /* what nobody waits for is not asked for before this */
 	struct role_record saved; /* the newest that is on disk for certain */
 	struct role_record tried; /* the request's */
 
@@ -279,11 +282,20 @@ static bool record_is_saved(const struct role_hub *hub)
 	       hub->saved.lease_ms == wanted.lease_ms;
 }
 
+/* Nobody waits for an epoch without a lease: many that follow each other are one request. 0 when
+ * there is nothing of the kind. */
+static uint64_t rests_until(const struct role_hub *hub)
+{
+	bool leased = wanted_record(hub).lease_ms != 0 || hub->saved.lease_ms != 0;
+
+	return leased || hub->saving || record_is_saved(hub) ? 0 : hub->rest_ns;
+}
+
 static void save(struct role_hub *hub, struct out *out)
 {
 	bool too_soon = hub->retry_ns != MOMENT_NEVER && hub->now_ns < hub->retry_ns;
 
-	if (hub->saving || too_soon || record_is_saved(hub))
+	if (hub->saving || too_soon || record_is_saved(hub) || hub->now_ns < rests_until(hub))
 		return;
 	hub->saving = true;
 	hub->retry_ns = MOMENT_NEVER;
@@ -454,6 +466,7 @@ static void persisted(struct role_hub *hub, uint64_t request, int err, struct ou
 	hub->saved = hub->tried;
 	hub->saved_sure = true;
 	hub->backoff_ns = 0;
+	hub->rest_ns = hub->now_ns + REST_NS;
 	announce(hub, out);
 }
 
@@ -488,10 +501,13 @@ static void begin(struct role_hub *hub, struct out *out, const struct moment *no
  * hand over. */
 static void finish(struct role_hub *hub, struct out *out)
 {
-	uint64_t due_ns;
+	uint64_t due_ns, rest_ns;
 
 	save(hub, out);
 	due_ns = hub->retry_ns;
+	rest_ns = rests_until(hub);
+	if (hub->now_ns < rest_ns && rest_ns < due_ns)
+		due_ns = rest_ns;
 	if ((hub->seat == SEAT_HELD || hub->seat == SEAT_WAIT) && hub->until_ns < due_ns)
 		due_ns = hub->until_ns;
 	if (due_ns != hub->due_ns)

@@ -22,7 +22,10 @@
 
 #include "proto/role.h"
 
-enum { ROLE_HUB_CAPACITY_MOST = 1 << 24 };
+enum {
+	ROLE_HUB_CAPACITY_MOST = 1 << 24,
+	ROLE_REST_MS = 50, /* between records that nobody waits for */
+};
 
 struct role_hub;
 

@@ -123,6 +123,10 @@ static void plain_oldest_is_principal_and_the_next_only_is_told(void **state)
 	assert_int_equal(out.tells, 0);
 	say(10, ROLE_LEAVE, 0);
 	assert_told(0, 12, ROLE_WORD_PRINCIPAL);
+	assert_int_equal(out.tells, 1);
+	after_ms(ROLE_REST_MS - 1);
+	assert_int_equal(out.tells, 0);
+	after_ms(1);
 	disk_has(2, 0);
 	assert_int_equal(out.tells, 0);
 	say(12, ROLE_LEAVE, 0);
@@ -147,6 +151,7 @@ static void plain_word_does_not_wait_for_the_disk(void **state)
 	assert_int_equal(role_hub_epoch(hub), 0);
 	disk_says(request, 0);
 	assert_int_equal(role_hub_epoch(hub), 1);
+	after_ms(ROLE_REST_MS);
 	disk_has(3, 0);
 	assert_int_equal(role_hub_epoch(hub), 3);
 }
@@ -247,6 +252,7 @@ static void one_that_lost_its_lease_must_beat_to_be_appointed(void **state)
 	disk_has(2, 0);
 	say(12, ROLE_JOIN, 0);
 	assert_told(0, 12, ROLE_WORD_PRINCIPAL);
+	after_ms(ROLE_REST_MS);
 	disk_has(3, 0);
 	say(12, ROLE_LEAVE, 0);
 	assert_int_equal(out.tells, 0);
