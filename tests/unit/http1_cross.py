@@ -61,12 +61,14 @@ LAXER = {
 # What both take and mean otherwise.
 OTHERWISE = {
     "keep-alive in HTTP/1.0": "RFC 9112 9.3; h11 does not know it",
+    "close on a folded line": "who closes is seen to do so",
     "close in quotes": "a list's members may be quoted; h11 splits at every comma",
     "a length beside chunked in a response": "RFC 9112 6.3: nothing behind it is to be believed",
 }
 
 
 FOLDED_CODING = re.compile(rb"(?im)^transfer-encoding:[^\n]*\n[ \t]")
+FOLDED_CONNECTION = re.compile(rb"(?im)^connection:[^\n]*\n[ \t]")
 
 
 class Message:
@@ -256,6 +258,8 @@ def difference(side, method, data, ours, theirs):
                 return "keep-alive in HTTP/1.0"
             if mine.keep and any(b'"' in value for value in connection):
                 return "close in quotes"
+            if mine.keep and side == RESPONSE and FOLDED_CONNECTION.search(data):
+                return "close on a folded line"
             if other.keep and re.search(rb"(?i)^content-length *:", data, re.M) and any(
                     name == b"transfer-encoding" for name, _ in mine.fields) and side == RESPONSE:
                 return "a length beside chunked in a response"
@@ -298,6 +302,7 @@ EXAMPLES = [
      CHUNKED[:-2] + b"Content-Length: 5\r\n\r\n0\r\n\r\n"),
     ("a transfer coding in HTTP/1.0", REQUEST,
      b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    ("close on a folded line", RESPONSE, OK + b"Connection:\r\n close\r\n" + EMPTY),
     ("a coding on a folded line", RESPONSE,
      OK + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
     ("a CR without its LF", REQUEST, CHUNKED + b"1;\r;\r\nx\r\n0\r\n\r\n"),
