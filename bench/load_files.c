@@ -4,7 +4,8 @@
  *   load_files directories ROOT N    N directories beneath ROOT, ten in each
  *   load_files files ROOT N          N empty files, a hundred in a directory
  *   load_files places ROOT           a hundred directories, for:
- *   load_files events ROOT N         N empty files in them: one operation, one event each
+ *   load_files events ROOT N         N empty files in them by mknod: one operation, one event each
+ *   load_files touches ROOT N        N empty files in them, opened and closed, the way of touch
  *   load_files writes ROOT N         N small files in them, written and closed
  *   load_files burst ROOT N          about N operations: packages of sixteen small files are
  *                                    unpacked, half of the files and each package renamed, three of
@@ -73,7 +74,8 @@ static void small_file(size_t len)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0644);
 
 	bare_check(fd, path);
-	bare_check((int)write(fd, content, len), path);
+	if (len > 0)
+		bare_check((int)write(fd, content, len), path);
 	done(close(fd));
 }
 
@@ -97,12 +99,12 @@ static void places(void)
 	}
 }
 
-static void events(unsigned count, bool written)
+static void events(unsigned count, bool opened, size_t bytes)
 {
 	for (unsigned i = 0; i < count; i++) {
 		put(path, "place%02u/event-%07u", i % PLACES, i);
-		if (written)
-			small_file(CONTENT);
+		if (opened)
+			small_file(bytes);
 		else
 			empty_file();
 	}
@@ -174,14 +176,18 @@ int main(int argc, char **argv)
 		files(count);
 	} else if (strcmp(what, "places") == 0) {
 		places();
-	} else if (strcmp(what, "events") == 0 || strcmp(what, "writes") == 0) {
-		events(count, what[0] == 'w');
+	} else if (strcmp(what, "events") == 0) {
+		events(count, false, 0);
+	} else if (strcmp(what, "touches") == 0) {
+		events(count, true, 0);
+	} else if (strcmp(what, "writes") == 0) {
+		events(count, true, CONTENT);
 	} else if (strcmp(what, "burst") == 0) {
 		burst(count);
 	} else {
 		fprintf(stderr,
-			"usage: load_files directories|files|places|events|writes|burst ROOT "
-			"[N]\n");
+			"usage: load_files directories|files|places|events|touches|writes|burst "
+			"ROOT [N]\n");
 		return 2;
 	}
 	printf("{\"operations\":%llu,\"ns\":%llu}\n", (unsigned long long)operations,
