@@ -77,7 +77,9 @@ def installed(name):
 
 
 def spawn(argv, cpu, **more):
-    return subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),
+    """On that processor; None: on any."""
+    cpus = CPUS if cpu is None else {cpu}
+    return subprocess.Popen(argv, preexec_fn=lambda: os.sched_setaffinity(0, cpus),
                             start_new_session=True, **more)
 
 
