@@ -413,20 +413,20 @@ int daemon_run(struct daemon *d)
 	return d->signal_number;
 }
 
-/* No worker's thread runs any more: its mail is taken here. */
+/* No worker's thread runs any more: its mail is taken here, the first one's first, since it asks
+ * the others. */
 static void daemon_take_mail(struct daemon *d)
 {
-	for (unsigned i = d->workers; i-- > 0;)
+	for (unsigned i = 0; i < d->workers; i++)
 		loop_take_mail(d->worker[i].loop);
 }
 
-/* Mail that lies in a service is taken before that is ended, and what the ends post before it is
- * freed; from then on nobody finds the services who asks for them. */
+/* What the ends post is taken before anything is freed; by then nobody finds the services who asks
+ * for them. */
 static void daemon_free_services(struct daemon *d)
 {
 	unsigned services = d->services, retired = d->retired;
 
-	daemon_take_mail(d);
 	for (unsigned i = 0; i < services; i++)
 		running_end(d->service[i]);
 	for (unsigned i = 0; i < retired; i++)
@@ -449,6 +449,7 @@ bool daemon_free(struct daemon *d)
 					    : SIGTERM; /* nothing is reloaded now */
 	for (unsigned i = 1; i < d->workers; i++)
 		worker_stop(&d->worker[i]);
+	daemon_take_mail(d); /* it may lie in a service, or be a reload's answer */
 	reading = !daemon_withdraw_reload(d);
 	daemon_free_services(d);
 	if (!daemon_close_face(d) || reading)

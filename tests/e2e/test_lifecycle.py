@@ -218,15 +218,19 @@ def test_a_second_sigterm_ends_now(serve):
         assert exit_code(daemon) == 0 and ended(game)
 
 
-@pytest.mark.parametrize("what", ["the rest is asked", "all leave"])
-def test_a_second_sigterm_while_much_is_to_be_heard(serve, what):
+@pytest.mark.parametrize("loops", [1, 2])
+@pytest.mark.parametrize("what", ["/api/status", "/api/connections", "all leave"])
+def test_a_second_sigterm_while_much_is_to_be_heard(serve, what, loops):
     """More than one turn of the loop takes: nobody looks at a service that is gone."""
-    daemon = configured(serve, {"": 'loops = 1\ndrain = "1h"', "http": "max_connections = 620"})
+    most = 620 if loops == 1 else 700
+    daemon = configured(serve, {"": f'loops = {loops}\ndrain = "1h"',
+                                "http": f"max_connections = {most}"})
+    path = "/api/status" if what == "all leave" else what
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(daemon.connect("http")) for _ in range(620)]
         for client in clients:
-            client.sendall(b"GET /api/status HTTP/1.1\r\nHost: 127.0.0.1\r\n")
-        with daemon.connect("http"):  # one too many
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode())
+        with daemon.connect("http"):  # one too many for one loop
             wait_until(lambda: descriptors(daemon) > 620, "all to be let in")
             daemon.signal(signal.SIGTERM)
             daemon.wait_log("daemon.stopping")
