@@ -429,6 +429,7 @@ bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count)
 /* Whoever is woken and asks for a shorter slice is let in at once (Linux 6.12). */
 void loop_stand_back(void)
 {
+	const struct sched_param none = {0};
 	/* sched_setattr(2); no header of it goes together with <sched.h>. */
 	struct {
 		uint32_t size, policy;
@@ -441,7 +442,10 @@ void loop_stand_back(void)
 			.nice = getpriority(PRIO_PROCESS, 0),
 			.runtime_ns = LOOP_LONG_SLICE_NS};
 
-	syscall(SYS_sched_setattr, 0, &attributes, 0); /* where it is refused, it runs as any */
+	if (sched_getscheduler(0) != SCHED_OTHER) /* somebody chose another way */
+		return;
+	if (syscall(SYS_sched_setattr, 0, &attributes, 0) < 0)
+		sched_setscheduler(0, SCHED_BATCH, &none); /* refused: it runs as any */
 }
 
 void loop_run(struct loop *loop)

@@ -85,7 +85,8 @@ bool loop_part_descriptors(struct loop *loop, const int *kept, unsigned count);
 /* The calling thread takes the processor from nobody who runs when it is woken, and leaves it to
  * whoever is woken while it runs: what it does can wait, and others have answers under way
  * (SCHED_BATCH, sched(7); from Linux 6.12 on the long slice, sched_setattr(2), gives way to any
- * shorter one). Its share of the processor is that of any. */
+ * shorter one). Its share of the processor is that of any. Where another policy than the usual was
+ * chosen it stays. */
 void loop_stand_back(void);
 
 /* Runs until loop_stop. */
