@@ -88,8 +88,8 @@ static const struct conversation_limits limits = {
 
 /* A pipe is read without a loop: the signal that interrupts it is kept here, and the pipe is
  * exchanged for one that has ended, since it may come just before the read that would wait. */
-static volatile sig_atomic_t pipe_signal;
-static int pipe_fd, pipe_end_fd;
+static volatile sig_atomic_t pipe_signal, pipe_end_fd;
+static int pipe_fd;
 
 double capture_seconds(const struct capture *c, int64_t time_ns)
 {
@@ -245,29 +245,28 @@ static void note_signal(int signal_number)
 	int saved = errno;
 
 	pipe_signal = signal_number;
-	dup2(pipe_end_fd, pipe_fd);
+	if (pipe_end_fd >= 0)
+		dup2(pipe_end_fd, pipe_fd);
 	errno = saved;
 }
 
 static int read_pipe(struct capture *c)
 {
 	struct sigaction action = {.sa_handler = note_signal}; /* no SA_RESTART: read(2) returns */
-	struct sigaction before[END_SIGNALS];
-	int ends[END_SIGNALS], status = 1;
-	unsigned count = end_signals(ends);
+	int ends[END_SIGNALS], status = 1, end_fd;
 
 	pipe_fd = frames_descriptor(c->frames);
 	pipe_end_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	for (unsigned i = 0; i < count; i++)
-		sigaction(ends[i], &action, &before[i]);
+	for (unsigned i = 0; i < end_signals(ends); i++)
+		sigaction(ends[i], &action, NULL);
 	while (status == 1 && !c->interrupted) {
 		status = take_some(c);
 		c->signal_number = pipe_signal;
 		c->interrupted = c->interrupted || pipe_signal != 0;
 	}
-	for (unsigned i = 0; i < count; i++)
-		sigaction(ends[i], &before[i], NULL);
-	close(pipe_end_fd);
+	end_fd = pipe_end_fd;
+	pipe_end_fd = -1; /* a signal from here on finds that it is over */
+	close(end_fd);
 	return status < 0 && !c->interrupted ? status : 0;
 }
 
