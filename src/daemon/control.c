@@ -28,7 +28,7 @@ enum {
 	CONTROL_READERS = 64,
 	CONTROL_QUEUE_BYTES = 128 * 1024,
 	CONTROL_LOOP = 127, /* its machines' ids are told apart from the workers' by this */
-	CONTROL_BACKLOG = 64,
+	CONTROL_BACKLOG = 512,
 };
 
 struct control_socket {
