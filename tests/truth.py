@@ -489,11 +489,13 @@ def one_seed(program, seed, source, seconds, keep=None):
     world = World(directory, program, seed, source)
     try:
         world.run(seconds)
-        wrong = world.end()
+        wrong = None
     except (AssertionError, subprocess.TimeoutExpired) as error:
         wrong = f"{error}\nlog:\n{world.said()[-2000:]}"
-    finally:
+    except BaseException:
         world.end()
+        raise
+    wrong = "\n".join(filter(None, [wrong, world.end()])) or None
     if wrong is None or keep is None:
         shutil.rmtree(directory, ignore_errors=True)
     return wrong

@@ -1,5 +1,6 @@
 """prise ip, with services of the test's own."""
 
+import signal
 import socket
 import time
 
@@ -112,10 +113,12 @@ def test_a_host_that_answered_once_and_then_leaves(prise):
         asking = [listener.accept()[0] for _ in range(2)]
         for stream in asking:
             read_until(stream, b"\r\n\r\n")
+    process.send_signal(signal.SIGSTOP)  # it hears of both at once
     for stream in asking:
         with stream:
             stream.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n"
                            b"Location: " + where.encode() + b"/c\r\n\r\n")
+    process.send_signal(signal.SIGCONT)
     _, said = process.communicate(timeout=SECONDS)
     assert process.returncode == 1 and said.count(b"nobody listens") == 2
 
