@@ -454,7 +454,8 @@ def test_live(prise, serve):
 
 @pytest.mark.root
 def test_live_ends(prise):
-    done = prise("capture", "lo", "--filter", "tcp port 1", "--duration", "100ms")
+    nobody = "tcp src port 1 and tcp dst port 1"
+    done = prise("capture", "lo", "--filter", nobody, "--duration", "100ms")
     assert done.code == 0 and "frames: 0," in done.err
     done = prise("capture", "lo", "--filter", "tcp prt 1")
     assert done.code == 2
