@@ -282,20 +282,20 @@ static bool record_is_saved(const struct role_hub *hub)
 	       hub->saved.lease_ms == wanted.lease_ms;
 }
 
-/* Nobody waits for an epoch without a lease: many that follow each other are one request. 0 when
- * there is nothing of the kind. */
-static uint64_t rests_until(const struct role_hub *hub)
+/* When the disk is to be asked next; MOMENT_NEVER: nothing is to be asked for now. Nobody waits for
+ * an epoch without a lease: many that follow each other are one request. */
+static uint64_t save_due_ns(const struct role_hub *hub)
 {
-	bool leased = wanted_record(hub).lease_ms != 0 || hub->saved.lease_ms != 0;
-
-	return leased || hub->saving || record_is_saved(hub) ? 0 : hub->rest_ns;
+	if (hub->saving || record_is_saved(hub))
+		return MOMENT_NEVER;
+	if (hub->retry_ns != MOMENT_NEVER)
+		return hub->retry_ns;
+	return wanted_record(hub).lease_ms != 0 || hub->saved.lease_ms != 0 ? 0 : hub->rest_ns;
 }
 
 static void save(struct role_hub *hub, struct out *out)
 {
-	bool too_soon = hub->retry_ns != MOMENT_NEVER && hub->now_ns < hub->retry_ns;
-
-	if (hub->saving || too_soon || record_is_saved(hub) || hub->now_ns < rests_until(hub))
+	if (hub->now_ns < save_due_ns(hub))
 		return;
 	hub->saving = true;
 	hub->retry_ns = MOMENT_NEVER;
@@ -501,13 +501,10 @@ static void begin(struct role_hub *hub, struct out *out, const struct moment *no
  * hand over. */
 static void finish(struct role_hub *hub, struct out *out)
 {
-	uint64_t due_ns, rest_ns;
+	uint64_t due_ns;
 
 	save(hub, out);
-	due_ns = hub->retry_ns;
-	rest_ns = rests_until(hub);
-	if (hub->now_ns < rest_ns && rest_ns < due_ns)
-		due_ns = rest_ns;
+	due_ns = save_due_ns(hub);
 	if ((hub->seat == SEAT_HELD || hub->seat == SEAT_WAIT) && hub->until_ns < due_ns)
 		due_ns = hub->until_ns;
 	if (due_ns != hub->due_ns)
