@@ -218,7 +218,7 @@ def test_a_second_sigterm_ends_now(serve):
         assert exit_code(daemon) == 0 and ended(game)
 
 
-@pytest.mark.parametrize("loops", [1, 2])
+@pytest.mark.parametrize("loops", [1, 2, 4])
 @pytest.mark.parametrize("what", ["/api/status", "/api/connections", "all leave"])
 def test_a_second_sigterm_while_much_is_to_be_heard(serve, what, loops):
     """More than one turn of the loop takes: nobody looks at a service that is gone."""

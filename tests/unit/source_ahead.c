@@ -122,20 +122,26 @@ static void test_moved_meanwhile(void **state)
 	sourcing_end(&s);
 }
 
+static int watch_all_as_nobody(struct sourcing *s)
+{
+	int more;
+
+	assert_int_equal(seteuid(65534), 0);
+	more = watch_all(s);
+	assert_int_equal(seteuid(0), 0);
+	return more;
+}
+
 /* One that may be read but not searched is passed over, the others are not. */
 static void test_not_to_be_searched(void **state)
 {
 	struct sourcing s;
-	int more;
 
 	if (geteuid() != 0)
 		skip(); /* who is not root cannot become another */
 	begin(&s, SOURCE_INOTIFY);
 	sourcing_run(&s, "chmod 755 . && chmod 744 a && mkdir -p e/h/i");
-	assert_int_equal(seteuid(65534), 0);
-	more = watch_all(&s);
-	assert_int_equal(seteuid(0), 0);
-	assert_int_equal(more, 0);
+	assert_int_equal(watch_all_as_nobody(&s), 0);
 	assert_int_equal(source_counts(s.source).watches, 5); /* the root, a, e, h, i */
 	sourcing_end(&s);
 }
@@ -154,9 +160,7 @@ static void test_nowhere_to_come_back_to(void **state)
 	assert_non_null(getcwd(before, sizeof(before)));
 	assert_int_equal(chdir(s.root), 0);
 	assert_int_equal(chdir("closed"), 0);
-	assert_int_equal(seteuid(65534), 0);
-	more = watch_all(&s);
-	assert_int_equal(seteuid(0), 0);
+	more = watch_all_as_nobody(&s);
 	assert_int_equal(chdir(before), 0);
 	assert_int_equal(more, 0);
 	assert_int_equal(source_counts(s.source).watches, 6);
