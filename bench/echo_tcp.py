@@ -4,7 +4,7 @@ trip."""
 
 import os
 
-from harness import (bare, Claim, echo_run, echo_speed, installed, OFTEN, prise, Server, Spec,
+from harness import (bare, Claim, installed, OFTEN, prise, round_trip_ns, Spec, speed,
                      system_calls, user_instructions)
 
 
@@ -35,29 +35,24 @@ def socketserver():
                 note="interprets; ThreadingTCPServer, 64 KiB receives")
 
 
-def speed(theirs, connections, bound, **more):
+def claim(theirs, connections, bound, **more):
     return Claim(f"echo TCP, 64 B, {connections} connections", "requests per CPU-second",
-                 lambda: prise("echo"), theirs, lambda spec: echo_speed(spec, connections),
-                 ">=", bound, **more)
+                 lambda: prise("echo"), theirs, speed(connections), ">=",
+                 bound, by_slices=True, **more)
 
 
 def counted(connections):
     return {"calls": lambda spec: system_calls(spec, connections)}
 
 
-def round_trip_ns(spec):
-    with Server(spec) as server:
-        return echo_run(server, 1)["p50_ns"]
-
-
-CLAIMS = [claim for connections in (50, 1000) for claim in (
-    speed(bare_epoll, connections, 0.97, often=OFTEN, instructions=user_instructions,
+CLAIMS = [row for connections in (50, 1000) for row in (
+    claim(bare_epoll, connections, 0.97, often=OFTEN, instructions=user_instructions,
           **counted(connections)),
-    speed(bare_uring, connections, 0.92, often=OFTEN, **counted(connections)),
-    speed(socat, connections, 3),
-    speed(ncat, connections, 3),
-    speed(socketserver, connections, 3, limit=bare_epoll),
+    claim(bare_uring, connections, 0.92, often=OFTEN, **counted(connections)),
+    claim(socat, connections, 3),
+    claim(ncat, connections, 3),
+    claim(socketserver, connections, 3, limit=bare_epoll),
 )] + [
     Claim("echo TCP, 64 B, 1 connection: median round trip", "ns", lambda: prise("echo"),
-          bare_epoll, round_trip_ns, "<=", 1.03, often=OFTEN, **counted(1)),
+          bare_epoll, round_trip_ns(1), "<=", 1.03, by_slices=True, often=OFTEN, **counted(1)),
 ]

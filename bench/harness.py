@@ -24,6 +24,7 @@ BUILD = os.environ.get("BENCH_BUILD", f"{ROOT}/build/release")
 PAIRS = int(os.environ.get("BENCH_PAIRS", "9"))
 OFTEN = 3
 SECONDS = float(os.environ.get("BENCH_SECONDS", "0.5"))
+SLICES, SLICE_SECONDS = 50, 0.02
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
 PATIENCE_S = 60
@@ -40,10 +41,11 @@ class Claim:
     unit: str                 # requests per CPU-second, /s, count, ns, or bytes
     ours: typing.Callable     # () -> Spec
     theirs: typing.Callable
-    measure: typing.Callable  # Spec -> number
+    measure: typing.Callable  # Spec -> number, or a Meter
     sign: str                 # of ours / theirs: ">=" or "<="
     bound: float              # None: no reach, only told
     most: float = 0           # ours itself is to be at most this; 0: no matter
+    by_slices: bool = False   # `measure` makes a Meter
     often: int = 1            # times PAIRS: where a few hundredths decide
     limit: typing.Callable = None  # () -> Spec: the barest program, when the reach is missed
     calls: typing.Callable = None         # Spec -> {system call: times a unit}
@@ -264,23 +266,53 @@ class Load:
         self.process.stdout.close()
 
 
-def echo_run(server, connections, requests=None):
-    """One run of load_echo: its results, and `cpu_ns`, what the server used for them."""
+@contextlib.contextmanager
+def echo_load(server, connections, requests=None):
+    """All are connected; each time that it is told to go is a run."""
     more = [requests] if requests else []
-    with Load("load_echo", server.spec.transport, server.port, connections, SECONDS, *more) as load:
+    with Load("load_echo", server.spec.transport, server.port, connections, SLICE_SECONDS,
+              *more) as load:
         load.line()
-        before = server.cpu_ns()
-        load.go()
-        result = json.loads(load.line())
-        result["cpu_ns"] = server.cpu_ns() - before
-    return result
+        yield load
 
 
-def echo_speed(spec, connections):
-    """Requests per second of the server's processor time."""
-    with Server(spec) as server:
-        result = echo_run(server, connections)
-    return result["requests"] / result["cpu_ns"] * 1e9
+class Meter:
+    """An echo server and its load, measured a slice of time at a time. Use with `with`."""
+
+    def __init__(self, spec, connections, figure):
+        self.spec, self.connections, self.figure_of = spec, connections, figure
+        self.requests, self.cpu_ns, self.round_trips_ns = 0, 0, []
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.server = stack.enter_context(Server(self.spec))
+            self.load = stack.enter_context(echo_load(self.server, self.connections))
+            self.both = stack.pop_all()
+        return self
+
+    def __exit__(self, *why):
+        return self.both.__exit__(*why)
+
+    def slice(self):
+        before = self.server.cpu_ns()
+        self.load.go()
+        result = json.loads(self.load.line())
+        self.cpu_ns += self.server.cpu_ns() - before
+        self.requests += result["requests"]
+        self.round_trips_ns.append(result["p50_ns"])
+
+    def figure(self):
+        return self.figure_of(self)
+
+
+def speed(connections):
+    """Requests per second of the server's processor time: Spec -> Meter."""
+    return lambda spec: Meter(spec, connections, lambda m: m.requests / m.cpu_ns * 1e9)
+
+
+def round_trip_ns(connections):
+    """The median of the slices' medians: Spec -> Meter."""
+    return lambda spec: Meter(spec, connections, lambda m: statistics.median(m.round_trips_ns))
 
 
 # What a unit of work costs in system calls and instructions: runs of their own, not timed
@@ -288,8 +320,7 @@ def echo_speed(spec, connections):
 def system_calls(spec, connections=50, requests=5000):
     """{name: calls a request} by strace, which is attached once everybody is connected."""
     with Server(spec) as server, tempfile.TemporaryDirectory() as directory:
-        with Load("load_echo", spec.transport, server.port, connections, SECONDS, requests) as load:
-            load.line()
+        with echo_load(server, connections, requests) as load:
             argv = [installed("strace"), "-f", "-c", "-o", f"{directory}/calls"]
             for pid in server.pids():
                 argv += ["-p", str(pid)]
@@ -318,7 +349,9 @@ def user_instructions(spec, connections=50, few=2000, many=12000):
         server = Server(spec, under=[installed("valgrind"), "--tool=callgrind",
                                      "--callgrind-out-file=/dev/null"])
         with server:
-            echo_run(server, connections, requests)
+            with echo_load(server, connections, requests) as load:
+                load.go()
+                load.line()
             said = server.stop()
         counts.append(int(re.search(rf"=={server.process.pid}== Collected : (\d+)", said)[1]))
     return (counts[1] - counts[0]) / (many - few)
@@ -346,13 +379,33 @@ class Ratio:
         self.value, self.low, self.high = (math.exp(x) for x in (mean, mean - half, mean + half))
 
 
-def pairs(ours, theirs, measure, count):
-    """Measures A B B A A B ..., so that a machine that grows slower does it to both: two lists."""
+def turns(count, sides):
+    """A B, B A, A B, ...: a machine that grows slower does it to both."""
+    for turn in range(count):
+        yield sides[::-1] if turn % 2 else sides
+
+
+def metered(measure, ours, theirs):
+    """Both run at once and are loaded in turn, a slice each: a machine that is slower for a moment
+    is so for both."""
+    with contextlib.ExitStack() as stack:
+        meters = [stack.enter_context(measure(spec)) for spec in (ours, theirs)]
+        for turn in turns(SLICES, meters):
+            for meter in turn:
+                meter.slice()
+        return [meter.figure() for meter in meters]
+
+
+def pairs(ours, theirs, measure, count, by_slices=False):
+    """`count` pairs: two lists. `by_slices`: `measure` makes a Meter."""
     a, b = [], []
-    for pair in range(count):
-        sides = [(a, ours), (b, theirs)]
-        for measured, spec in reversed(sides) if pair % 2 else sides:
-            measured.append(measure(spec))
+    for turn in turns(count, [(a, ours), (b, theirs)]):
+        if by_slices:
+            figures = metered(measure, *(spec for _, spec in turn))
+        else:
+            figures = [measure(spec) for _, spec in turn]
+        for (measured, _), figure in zip(turn, figures):
+            measured.append(figure)
     return a, b
 
 

@@ -4,9 +4,9 @@
  *   load_echo tcp|udp PORT CONNECTIONS SECONDS [REQUESTS]
  *
  * Connects one after the other, each answered once before the next (a backlog may be short), prints
- * `ready`, waits for a line, runs for SECONDS (or until REQUESTS were sent), waits for what is
- * under way, prints a line of JSON, and holds its connections until standard input ends: what the
- * server did between the lines is what was counted.
+ * `ready`, and for each line of input runs for SECONDS (or until REQUESTS were sent), waits for
+ * what is under way, and prints a line of JSON; holds its connections until standard input ends:
+ * what the server did between the lines is what was counted.
  * When no datagram came for 200 ms, what is under way is sent again and counted lost. */
 #include "bare.h"
 
@@ -117,10 +117,24 @@ static int connect_all(const char *port, unsigned count)
 	return epoll_fd;
 }
 
+/* One line of input, one run, one line of output. */
+static void run_timed(int epoll_fd, unsigned count, double seconds)
+{
+	uint64_t began_ns = bare_now_ns();
+
+	memset(step, 0, sizeof step);
+	answered = sent = lost = 0;
+	stop_ns = most < UINT64_MAX ? UINT64_MAX : began_ns + (uint64_t)(seconds * 1e9);
+	run(epoll_fd, count);
+	printf("{\"requests\":%llu,\"seconds\":%f,\"lost\":%llu,\"p50_ns\":%llu,\"p99_ns\":%llu}\n",
+	       (unsigned long long)answered, (double)(bare_now_ns() - began_ns) / 1e9,
+	       (unsigned long long)lost, quantile_ns(0.5), quantile_ns(0.99));
+	fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned count = argc > 4 ? (unsigned)atoi(argv[3]) : 0;
-	uint64_t began_ns;
 	int epoll_fd;
 
 	if (count < 1 || count > CONNECTIONS_MOST) {
@@ -133,17 +147,8 @@ int main(int argc, char **argv)
 	epoll_fd = connect_all(argv[2], count);
 	printf("ready\n");
 	fflush(stdout);
-	if (getchar() == EOF)
-		return 1;
-	memset(step, 0, sizeof step);
-	answered = sent = lost = 0;
-	began_ns = bare_now_ns();
 	most = argc > 5 ? strtoull(argv[5], NULL, 10) : UINT64_MAX;
-	stop_ns = argc > 5 ? UINT64_MAX : began_ns + (uint64_t)(atof(argv[4]) * 1e9);
-	run(epoll_fd, count);
-	printf("{\"requests\":%llu,\"seconds\":%f,\"lost\":%llu,\"p50_ns\":%llu,\"p99_ns\":%llu}\n",
-	       (unsigned long long)answered, (double)(bare_now_ns() - began_ns) / 1e9,
-	       (unsigned long long)lost, quantile_ns(0.5), quantile_ns(0.99));
-	fflush(stdout);
-	return getchar() != EOF;
+	while (getchar() != EOF)
+		run_timed(epoll_fd, count, atof(argv[4]));
+	return 0;
 }
