@@ -79,6 +79,8 @@ static int configuration_add(struct configuration *c, const struct service_row *
 
 	*s = (struct configuration_service){.row = row,
 					    .line = block ? c->line[row - service_rows] : 0,
+					    .keys_line = block ? c->keys_line[row - service_rows]
+							       : 0,
 					    .families = c->families};
 	if (row->machine->settings) {
 		s->settings = calloc(1, row->machine->settings_bytes);

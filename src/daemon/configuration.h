@@ -25,8 +25,9 @@ struct configuration_service {
 	void *settings; /* of the machine, or NULL */
 	char *keys;     /* what its authorized_keys says; NULL: none, so no key is asked for */
 	size_t keys_len;
-	char *keys_path; /* where that is, or would be; or NULL */
-	unsigned line;   /* of the file, where its addresses are; 0: they are not from there */
+	char *keys_path;    /* where that is, or would be; or NULL */
+	unsigned line;      /* of the file, where its addresses are; 0: they are not from there */
+	unsigned keys_line; /* where `authorized_keys` is, else `tls`; or 0 */
 	enum name_families families; /* to listen on, where an endpoint leaves it open */
 	unsigned endpoints;
 	struct endpoint endpoint[ENDPOINT_MOST];
@@ -38,10 +39,11 @@ struct configuration {
 	unsigned services;
 	struct configuration_service service[CONFIGURATION_SERVICES_MOST];
 	enum name_families families;
-	unsigned line[CONFIGURATION_SERVICES_MOST]; /* of each row's addresses in the file, or 0 */
-	void *file;                                 /* keeps the strings alive */
-	char message[CONFIGURATION_MESSAGE_BYTES];  /* why configuration_read failed, translated */
-	char advice[CONFIGURATION_MESSAGE_BYTES];   /* what to try then, or empty */
+	/* Of each row's addresses, and of its keys, in the file; or 0. */
+	unsigned line[CONFIGURATION_SERVICES_MOST], keys_line[CONFIGURATION_SERVICES_MOST];
+	void *file;                                /* keeps the strings alive */
+	char message[CONFIGURATION_MESSAGE_BYTES]; /* why configuration_read failed, translated */
+	char advice[CONFIGURATION_MESSAGE_BYTES];  /* what to try then, or empty */
 };
 
 struct configuration_request {

@@ -197,6 +197,15 @@ static int configuration_validate_block(cfg_t *cfg, cfg_opt_t *opt)
 	return configuration_validate_once(cfg, opt);
 }
 
+/* The file of keys that is named, else that there is TLS: for mistakes that show only later. */
+static void configuration_note_keys(const struct service_row *row, const char *key, int line)
+{
+	unsigned *noted = &configuration_current->keys_line[row - service_rows];
+
+	if (strcmp(key, "authorized_keys") == 0 || (strcmp(key, "tls") == 0 && !*noted))
+		*noted = (unsigned)line;
+}
+
 /* To answer UDP is only for those that can. */
 static int configuration_check_udp(cfg_t *cfg, const struct service_row *row, const char *value)
 {
@@ -222,6 +231,8 @@ static int configuration_validate(cfg_t *cfg, cfg_opt_t *opt)
 		return -1;
 	if (service && row && row->type == OPTION_LIST)
 		configuration_note_line(service, cfg->line);
+	if (service)
+		configuration_note_keys(service, opt->name, cfg->line);
 	if (service && value && strcmp(opt->name, "udp") == 0 &&
 	    configuration_check_udp(cfg, service, value) != 0)
 		return -1;

@@ -3,6 +3,7 @@
 #ifndef DAEMON_CONFIGURATION_FILE_H
 #define DAEMON_CONFIGURATION_FILE_H
 
+#include "base/text.h"
 #include "daemon/configuration.h"
 
 #include <confuse.h>
@@ -21,6 +22,10 @@ int configuration_check_reach(struct configuration *c, const struct configuratio
 
 /* No two on one port, as far as the addresses are known: 0, or ERR_SYNTAX with c->message set. */
 int configuration_check_taken(struct configuration *c);
+
+/* `FILE:LINE: NAME` of a service, or its name alone when the mistake is not the file's (line 0). */
+void configuration_put_who(struct text *t, const struct configuration *c,
+			   const struct configuration_service *s, unsigned line);
 
 /* The nearest valid key of a block, or of the file itself when `row` is NULL; NULL: none is near.
  */

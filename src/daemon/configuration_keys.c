@@ -57,14 +57,17 @@ static int configuration_check_keys(struct configuration *c, const struct config
 
 int configuration_read_keys(struct configuration *c, struct configuration_service *s)
 {
+	char who[CONFIGURATION_MESSAGE_BYTES];
+	struct text w = TEXT_OVER(who);
 	int err;
 
+	configuration_put_who(&w, c, s, s->keys_line);
 	if (!s->common.tls && s->common.authorized_keys) {
-		configuration_say(c, _("%s: authorized_keys is for tls = yes"), s->row->name);
+		configuration_say(c, _("%s: authorized_keys is for tls = yes"), who);
 		return ERR_SYNTAX;
 	}
 	if (s->common.tls && (s->common.udp || !(s->row->transports & SERVICE_TCP))) {
-		configuration_say(c, _("%s: TLS goes over TCP only"), s->row->name);
+		configuration_say(c, _("%s: TLS goes over TCP only"), who);
 		return ERR_SYNTAX;
 	}
 	err = s->common.tls ? configuration_keys_path(s, &s->keys_path) : 0;
@@ -75,7 +78,10 @@ int configuration_read_keys(struct configuration *c, struct configuration_servic
 		return 0;
 	if (!err)
 		return configuration_check_keys(c, s);
-	configuration_say(c, "%s: %s: %s", s->row->name, s->keys_path, _(err_text(err)));
+	configuration_say(c, "%s: %s: %s", who, s->keys_path, _(err_text(err)));
+	snprintf(c->advice, sizeof c->advice,
+		 _("a path that is there, with the rights to use it, in the block `%s`"),
+		 s->row->name);
 	return err_exit(err) == 9 ? err : ERR_SYNTAX;
 }
 

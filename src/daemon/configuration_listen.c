@@ -18,14 +18,13 @@ struct configuration_addresses {
 	struct address address[NAME_MOST];
 };
 
-/* `FILE:LINE: NAME` of a service whose addresses come from the file, else its name alone. */
-static void configuration_put_who(struct text *t, const struct configuration *c,
-				  const struct configuration_service *s)
+void configuration_put_who(struct text *t, const struct configuration *c,
+			   const struct configuration_service *s, unsigned line)
 {
 	const cfg_t *cfg = c->file;
 
-	if (cfg && s->line)
-		text_printf(t, "%s:%u: ", cfg->filename, s->line);
+	if (cfg && line)
+		text_printf(t, "%s:%u: ", cfg->filename, line);
 	text_put_string(t, s->row->name);
 }
 
@@ -111,7 +110,7 @@ static void configuration_say_taken(struct configuration *c, const struct config
 		taken[CONFIGURATION_WHERE_BYTES];
 	struct text w = TEXT_OVER(who), a = TEXT_OVER(wanted), b = TEXT_OVER(taken);
 
-	configuration_put_who(&w, c, s);
+	configuration_put_who(&w, c, s, s->line);
 	endpoint_put(&a, &s->endpoint[k]);
 	endpoint_put(&b, &holder->endpoint[which]);
 	if (holder->line && s->line)
@@ -155,7 +154,7 @@ int configuration_check_reach(struct configuration *c, const struct configuratio
 
 		if (local)
 			continue;
-		configuration_put_who(&w, c, s);
+		configuration_put_who(&w, c, s, s->line);
 		endpoint_put(&t, e);
 		configuration_say(c,
 				  _("%s on %s would take or show data beyond this "

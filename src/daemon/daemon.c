@@ -159,7 +159,7 @@ int daemon_read(const struct configuration_request *request, struct configuratio
 		snprintf(trouble->message, sizeof trouble->message, "%s", (*c)->message);
 		snprintf(trouble->advice, sizeof trouble->advice, "%s", (*c)->advice);
 	}
-	trouble->unreadable = err && request->path && err_exit(err) != 2;
+	trouble->unreadable = err && request->path && err_exit(err) != 2 && !(*c && (*c)->file);
 	return err ? err : daemon_check_paths(*c, trouble);
 }
 

@@ -51,7 +51,7 @@ MISTAKES = {
     "one of two addresses": ('discard {\n listen = "127.0.0.1:0 [::1:0"\n}', 3, "[::1:0"),
     "no address": ('discard {\n listen = ""\n}', 3, '""'),
     "seventeen addresses": (f'discard {{\n listen = "{" 0" * 17}"\n}}', 3, "full"),
-    "an address twice": (f"discard {{\n listen = {PORT}\n}}", None, "echo already listens"),
+    "an address twice": (f"discard {{\n listen = {PORT}\n}}", 3, "echo already listens"),
     "user": ('user = "nosuchuser"', 2, "no user 'nosuchuser'"),
     "sandbox": ("sandbox = maybe", 2, "yes or no"),
     "key twice": ("drain = 1s\ndrain = 2s", 3, "'drain' is there a second time"),
@@ -71,7 +71,10 @@ MISTAKES = {
     "function": ('system("true")', 2, "'system'"),
     "include": ('include("/etc/passwd")', 2, "'include'"),
     "binary": ("\x01\x02\x03", 2, ""),
-    "beyond this machine": ('inbox {\n listen = "any:0"\n}', None, "--insecure"),
+    "beyond this machine": ('inbox {\n listen = "any:0"\n}', 3, "--insecure"),
+    "keys without TLS": ('discard {\n authorized_keys = "/k"\n udp = no\n}', 3,
+                         "authorized_keys is for tls = yes"),
+    "TLS over UDP": ("discard {\n udp = yes\n tls = yes\n}", 4, "TLS goes over TCP only"),
 }
 
 
@@ -113,6 +116,14 @@ def test_a_mistake(prise, mistake):
         if line:
             assert f"{path}:{line}: " in done.err
     assert not listens(PORT)
+
+
+def test_keys_that_are_not_there(prise):
+    path = prise.directory / "wrong.conf"
+    path.write_text(GOOD + 'discard {\n tls = yes\n authorized_keys = "/no/keys"\n}\n')
+    done = prise("serve", "-c", path)
+    assert done.code == 9 and f"{path}:4: discard: /no/keys: no such file" in done.err, done
+    assert "  try: a path that is there, with the rights to use it" in done.err, done
 
 
 def test_a_file_that_is_not_text(prise):
