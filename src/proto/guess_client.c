@@ -24,9 +24,9 @@
  *    question at the start and after the maximum, which it may also take for a number and answer.
  *  - The secret lies in 0..MAX, which covers 1..MAX at the price of no more than one number.
  *
- * Limits: a reply of GUESS_REPLY_BYTES; a pause of more than GUESS_PAUSE_MS between `plus` and
- * ` petit`, from a server that never ended a line, is read as two replies. Source: the courses'
- * servers. */
+ * Limits: a reply of GUESS_REPLY_BYTES, GUESS_TALK_BYTES between two numbers; a pause of more than
+ * GUESS_PAUSE_MS between `plus` and ` petit`, from a server that never ended a line, is read as two
+ * replies. Source: the courses' servers. */
 #include "base/number.h"
 #include "proto/guess.h"
 
@@ -38,6 +38,7 @@
 enum {
 	GUESS_REPLY_BYTES = 512,
 	GUESS_QUESTION_BYTES = 128,
+	GUESS_TALK_BYTES = 65536,
 	GUESS_PAUSE_MS = 200,       /* ends a reply that has no line end */
 	GUESS_LINE_PAUSE_MS = 2000, /* the same, of a server that ends its lines */
 	GUESS_REFUSED_MS = 2000,    /* no answer will come after a question asked again */
@@ -69,6 +70,7 @@ struct guess_client {
 	uint64_t low, high;  /* where the secret is */
 	uint64_t number;     /* the last that went out */
 	uint64_t tries;
+	uint32_t heard; /* bytes, since something last went out */
 	size_t reply_len, question_len, line_len;
 	uint8_t reply[GUESS_REPLY_BYTES];       /* so far */
 	uint8_t question[GUESS_QUESTION_BYTES]; /* for a number, as it was last asked */
@@ -172,6 +174,7 @@ static void guess_give_max(struct guess_client *c, struct out *out)
 		return;
 	}
 	out_printf(out, "%" PRIu64 "\n", c->max);
+	c->heard = 0;
 	c->number = c->max;
 	c->state = GUESS_MAX;
 }
@@ -186,6 +189,7 @@ static void guess_give_number(struct guess_client *c, struct out *out)
 	}
 	c->number = c->low + (c->high - c->low) / 2;
 	c->tries++;
+	c->heard = 0;
 	out_printf(out, "%" PRIu64 "\n", c->number);
 	c->state = GUESS_TRIED;
 }
@@ -338,11 +342,24 @@ static void guess_client_reply(struct guess_client *c, struct out *out, const st
 	}
 }
 
+/* A server that talks on and on, and says nothing. */
+static void guess_heard_enough(const struct guess_client *c, struct out *out)
+{
+	if (c->state == GUESS_WON)
+		out_end(out);
+	else
+		out_abort(out, ERR_TOO_LONG);
+}
+
 /* One more byte of a reply; true when it is whole. */
 static bool guess_client_byte(struct guess_client *c, uint8_t byte, struct out *out)
 {
 	bool space = byte == ' ' || (byte >= '\t' && byte <= '\r');
 
+	if (++c->heard > GUESS_TALK_BYTES) {
+		guess_heard_enough(c, out);
+		return false;
+	}
 	if (byte == '\n') {
 		c->lines = true;
 		return true;
@@ -460,6 +477,7 @@ static void guess_person_says(struct guess_client *c, struct bytes said, struct 
 	c->line_len = line.len;
 	out_borrow(out, bytes_of(c->line, c->line_len));
 	out_static(out, BYTES_LITERAL("\n"));
+	c->heard = 0;
 	if (number_parse_u64(bytes_strip(line), &c->number) < 0)
 		c->number = 0;
 	c->state = c->for_max ? GUESS_MAX : GUESS_TRIED;

@@ -1,6 +1,7 @@
 """`prise guess` against `prise serve` and against the dialects of the courses' servers; by itself
 and with a person (--play); and against servers that cheat, refuse or fall silent."""
 
+import contextlib
 import os
 import random
 import socket
@@ -154,7 +155,14 @@ def always(answer):
     return talk
 
 
+def talk_on(connection):
+    with contextlib.suppress(OSError):
+        while True:
+            connection.sendall(b"let me think about it\n" * 1000)
+
+
 @pytest.mark.parametrize("talk, time, code, what", [
+    (talk_on, "3s", 8, "too long"),
     (close_early, "3s", 8, "127.0.0.1"),
     (never_answer, "400ms", 5, "timed out"),
     (says(ASK_MAX.encode(), then=close_early), "3s", 8, "127.0.0.1"),
