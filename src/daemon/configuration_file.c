@@ -15,7 +15,7 @@
 
 #define _(s) gettext(s)
 
-enum { CONFIGURATION_KEYS_MOST = 48 };
+enum { CONFIGURATION_KEYS_MOST = 48, CONFIGURATION_FILE_BYTES = 1 << 20 };
 
 /* A last line of ours behind the file: where it is not read as a key of the file itself, something
  * before it was left open, which the library would let pass. */
@@ -308,7 +308,7 @@ static cfg_t *configuration_parser(void)
 }
 
 /* The file's text with our last line behind it. 0, ERR_NO_FILE, ERR_PERMISSION, ERR_SYNTAX (it is
- * not text), ERR_MEMORY. */
+ * not text), ERR_TOO_LONG, ERR_MEMORY. */
 static int configuration_load(const char *path, char **text)
 {
 	FILE *f = fopen(path, "re");
@@ -321,6 +321,8 @@ static int configuration_load(const char *path, char **text)
 		err = err_from_errno(errno);
 	else if (len > 0 && whole[len - 1] == '\0')
 		err = ERR_SYNTAX;
+	else if (len > CONFIGURATION_FILE_BYTES)
+		err = ERR_TOO_LONG;
 	if (!err && asprintf(text, "%s%s" CONFIGURATION_END " = yes", len > 0 ? whole : "",
 			     len > 0 && whole[len - 1] == '\n' ? "" : "\n") < 0)
 		err = ERR_MEMORY;
@@ -386,7 +388,7 @@ static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const c
 	configuration_current = NULL;
 	fclose(f);
 	if (result != CFG_SUCCESS)
-		configuration_say(c, _("%s: not understood"), path);
+		configuration_say(c, "%s:%d: %s", path, cfg->line, _(err_text(ERR_SYNTAX)));
 	return c->message[0] ? ERR_SYNTAX : 0;
 }
 
@@ -397,7 +399,7 @@ int configuration_parse(struct configuration *c, const char *path, cfg_t **parse
 
 	if (err) {
 		configuration_say(c, "%s: %s", path, _(err_text(err)));
-		return err;
+		return err == ERR_TOO_LONG ? ERR_SYNTAX : err;
 	}
 	configuration_blank_comments(text);
 	*parsed = c->file = configuration_parser();

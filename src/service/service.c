@@ -51,7 +51,7 @@ const struct option service_options[] = {
 	ROW("max_per_source", COUNT, max_per_source, "0",
 	    N_("connections at a time from one address; 0: no limit")),
 	ROW("max_per_second", COUNT, max_per_second, "0",
-	    N_("new connections a second; 0: no limit")),
+	    N_("new connections a second, twice as many at once; 0: no limit")),
 	ROW("queue", SIZE, queue_bytes, "256K",
 	    N_("bytes kept for a peer that does not read before reading from it stops")),
 	ROW("idle", DURATION, idle_ms, "30m", N_("silence after which a connection ends; 0: none")),

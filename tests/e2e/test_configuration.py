@@ -118,6 +118,13 @@ def test_a_mistake(prise, mistake):
     assert not listens(PORT)
 
 
+def test_a_file_beyond_all_measure(prise):
+    path = prise.directory / "wrong.conf"
+    path.write_text(GOOD + "#" * (1 << 20))
+    done = prise("serve", "-c", path)
+    assert done.code == 2 and f"{path}: longer than its limit" in done.err, done
+
+
 def test_keys_that_are_not_there(prise):
     path = prise.directory / "wrong.conf"
     path.write_text(GOOD + 'discard {\n tls = yes\n authorized_keys = "/no/keys"\n}\n')
