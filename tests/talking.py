@@ -2,11 +2,13 @@
 
 import concurrent.futures
 import contextlib
+import http.client
+import json
 import os
 import pathlib
 import socket
 
-from support import SECONDS, free_port
+from support import SECONDS, free_port, wait_until
 
 
 def read_all(stream):
@@ -84,6 +86,30 @@ def is_answered(daemon, stream, data):
         return False
     finally:
         stream.settimeout(SECONDS)
+
+
+def counts(daemon, name):
+    """What the API says of a service: all its loops together."""
+    client = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=SECONDS)
+    with contextlib.closing(client):
+        client.request("GET", "/api/status")
+        services = json.load(client.getresponse())["services"]
+    return next(s for s in services if s["name"] == name)
+
+
+def burst(daemon, name, senders):
+    """A datagram from each sender; how many were answered once every loop has judged its own."""
+    def so_far():
+        found = counts(daemon, name)
+        return found["datagrams_out"], found["datagrams_refused"]
+
+    before = so_far()
+    for s in senders:
+        s.send(b"and?")
+    judged = sum(before) + len(senders)
+    after = wait_until(lambda: sum(found := so_far()) == judged and found,
+                       "all datagrams to be judged")
+    return after[0] - before[0]
 
 
 def configured(serve, blocks, **more):

@@ -1,5 +1,6 @@
-/* A running service. The gate is shared by all workers; everything else of a share belongs to its
- * worker's thread, where running_start, running_retire and running_drain send themselves. */
+/* A running service. The gate and the manners are shared by all workers; everything else of a share
+ * belongs to its worker's thread, where running_start, running_retire and running_drain send
+ * themselves. */
 #include "daemon/running_parts.h"
 
 #include "base/err.h"
@@ -156,6 +157,7 @@ static struct running *running_new(const struct running_plan *plan)
 	r->plan = *plan;
 	r->configuration = *plan->configuration;
 	pthread_mutex_init(&r->keys_lock, NULL);
+	pthread_mutex_init(&r->manners_lock, NULL);
 	r->shares = shares;
 	for (unsigned i = 0; i < shares; i++) {
 		r->share[i].running = r;
@@ -256,7 +258,8 @@ static int running_start_datagram(struct running_share *share, struct running_so
 		.settings = r->configuration.settings,
 		.service = running_row(r)->name,
 		.host = r->host[0] ? r->host : NULL,
-		.manners = &share->manners,
+		.manners = &r->manners,
+		.manners_lock = r->shares > 1 ? &r->manners_lock : NULL,
 		.event = running_event,
 		.wire = r->plan.calls.wire ? running_wire : NULL,
 		.owner = share,
@@ -308,10 +311,6 @@ static void running_start_share(void *argument)
 	struct running_share *share = argument;
 	struct running *r = share->running;
 
-	share->manners.rate = r->configuration.common.udp_rate;
-	share->manners.burst = r->configuration.common.udp_burst;
-	share->manners.any_length = r->configuration.common.udp_long_answers;
-	share->manners.salt = loop_random(share->worker->loop);
 	share->err = running_start_keeper_share(share);
 	if (!share->err)
 		share->err = running_start_pump(share);
@@ -335,10 +334,21 @@ static int running_start_keeper(struct running *r)
 	return running_row(r)->keeper->start(&r->keeper_state, &r->context);
 }
 
+static void running_start_manners(void *argument)
+{
+	struct running *r = argument;
+
+	r->manners.rate = r->configuration.common.udp_rate;
+	r->manners.burst = r->configuration.common.udp_burst;
+	r->manners.any_length = r->configuration.common.udp_long_answers;
+	r->manners.salt = loop_random(r->share[0].worker->loop);
+}
+
 int running_start(struct running *r)
 {
 	int err = running_row(r)->keeper ? running_start_keeper(r) : 0;
 
+	worker_call(r->share[0].worker, running_start_manners, r);
 	for (unsigned i = 0; i < r->shares && !err; i++) {
 		worker_call(r->share[i].worker, running_start_share, &r->share[i]);
 		err = r->share[i].err;
@@ -346,20 +356,22 @@ int running_start(struct running *r)
 	return err;
 }
 
-static void running_own_share(void *argument)
+/* In the first share's thread, for where there is no other, the lock is not asked. */
+static void running_own(void *argument)
 {
-	struct running_share *share = argument;
+	struct running *r = argument;
 
-	share->manners.own_ports = 0;
-	for (unsigned i = 0; i < share->running->own->count; i++)
-		manners_own(&share->manners, share->running->own->port[i]);
+	pthread_mutex_lock(&r->manners_lock);
+	r->manners.own_ports = 0;
+	for (unsigned i = 0; i < r->own->count; i++)
+		manners_own(&r->manners, r->own->port[i]);
+	pthread_mutex_unlock(&r->manners_lock);
 }
 
 void running_own_ports(struct running *r, const struct running_ports *ports)
 {
 	r->own = ports;
-	for (unsigned i = 0; i < r->shares; i++)
-		worker_call(r->share[i].worker, running_own_share, &r->share[i]);
+	worker_call(r->share[0].worker, running_own, r);
 }
 
 void running_reload(struct running *r)
@@ -458,6 +470,7 @@ void running_free(struct running *r)
 	gate_destroy(r->gate);
 	tls_context_free(r->tls);
 	pthread_mutex_destroy(&r->keys_lock);
+	pthread_mutex_destroy(&r->manners_lock);
 	configuration_free_settings(running_row(r), r->configuration.settings);
 	configuration_free_keys(&r->configuration);
 	free(r);

@@ -14,7 +14,6 @@ struct running_share {
 	struct running *running;
 	struct worker *worker;
 	struct pump *pump;
-	struct manners manners;
 	unsigned listeners, datagrams;
 	struct listener *listener[RUNNING_SOCKETS_MOST];
 	struct datagram *datagram[RUNNING_SOCKETS_MOST];
@@ -32,10 +31,12 @@ struct running {
 	struct gate *gate;
 	struct tls_context *tls;             /* NULL: plain */
 	pthread_mutex_t keys_lock;           /* configuration.keys */
+	pthread_mutex_t manners_lock;        /* manners, where there are several shares */
 	char host[ENDPOINT_HOST_BYTES + 16]; /* as configured, when a name was; else empty */
 	unsigned sockets;
 	struct running_socket socket[RUNNING_SOCKETS_MOST];
-	struct work *work; /* of a keeper */
+	struct manners manners; /* a source's bucket is one for all loops */
+	struct work *work;      /* of a keeper */
 	void *keeper_state;
 	struct service_context context;
 	const struct running_ports *own;

@@ -1,6 +1,6 @@
-/* Datagrams in batches: recvmmsg(2), the machine on each, sendmmsg(2). Answers that borrow the
- * request leave from the receive buffer itself; others are gathered in an arena that lives for the
- * batch.
+/* Datagrams in batches: recvmmsg(2), the manners of all, the machine on each, sendmmsg(2). Answers
+ * that borrow the request leave from the receive buffer itself; others are gathered in an arena
+ * that lives for the batch.
  *
  * A socket bound to every address asks for the destination of each datagram (net/pktinfo.h) and
  * answers from there; one bound to one address need not. */
@@ -38,6 +38,8 @@ struct datagram_common {
 	struct mmsghdr in[DATAGRAM_BATCH];
 	struct iovec in_iov[DATAGRAM_BATCH];
 	struct datagram_place place[DATAGRAM_BATCH];
+	struct address remote[DATAGRAM_BATCH];
+	enum manners_verdict verdict[DATAGRAM_BATCH];
 	unsigned answers, segments;
 	size_t arena_used;
 	struct mmsghdr answer[DATAGRAM_ANSWERS];
@@ -176,6 +178,25 @@ static void datagram_answer(struct datagram *d, unsigned index, const struct add
 	}
 }
 
+/* Whether each of the batch is to be answered: in one go, since other loops may wait to ask. */
+static void datagram_judge(struct datagram *d, unsigned count)
+{
+	struct datagram_common *common = d->common;
+	const struct moment *now = loop_now(common->loop);
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct msghdr *request = &common->in[i].msg_hdr;
+
+		endpoint_from_sockaddr(request->msg_name, request->msg_namelen, &common->remote[i]);
+	}
+	if (d->plan.manners_lock)
+		pthread_mutex_lock(d->plan.manners_lock);
+	for (unsigned i = 0; i < count; i++)
+		common->verdict[i] = manners_ask(d->plan.manners, &common->remote[i], now);
+	if (d->plan.manners_lock)
+		pthread_mutex_unlock(d->plan.manners_lock);
+}
+
 /* The machine on one datagram; its answers are gathered. */
 static void datagram_handle(struct datagram *d, unsigned index)
 {
@@ -184,13 +205,14 @@ static void datagram_handle(struct datagram *d, unsigned index)
 	const struct moment *now = loop_now(common->loop);
 	struct out *out = &common->out;
 	struct bytes in = bytes_of(common->receive[index], common->in[index].msg_len);
-	struct peer peer = {
-		.local = d->plan.bound, .host = d->plan.host, .settings = d->plan.settings};
+	struct peer peer = {.remote = common->remote[index],
+			    .local = d->plan.bound,
+			    .host = d->plan.host,
+			    .settings = d->plan.settings};
 	unsigned from = 0;
 
-	endpoint_from_sockaddr(request->msg_name, request->msg_namelen, &peer.remote);
 	count_add(&d->counts.bytes_in, in.len);
-	switch (manners_ask(d->plan.manners, &peer.remote, now)) {
+	switch (common->verdict[index]) {
 	case MANNERS_SMALL_SERVICE:
 		count_add(&d->counts.refused_port, 1);
 		return;
@@ -263,6 +285,7 @@ static void datagram_ready(void *owner, unsigned events)
 		if (count <= 0)
 			return;
 		count_add(&d->counts.received, (unsigned)count);
+		datagram_judge(d, (unsigned)count);
 		for (int i = 0; i < count; i++)
 			datagram_handle(d, (unsigned)i);
 		datagram_send(d);

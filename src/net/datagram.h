@@ -8,6 +8,8 @@
 #include "proto/machine.h"
 #include "proto/manners.h"
 
+#include <pthread.h>
+
 struct datagram;
 struct datagram_common;
 
@@ -27,8 +29,9 @@ struct datagram_plan {
 	const struct machine *machine;
 	const void *settings;
 	const char *service;
-	const char *host;        /* as in struct pump_plan */
-	struct manners *manners; /* shared by the sockets of a service on one loop; outlives this */
+	const char *host;              /* as in struct pump_plan */
+	struct manners *manners;       /* shared by the sockets of a service; outlives this */
+	pthread_mutex_t *manners_lock; /* held to ask them; NULL: no other loop does */
 	void (*event)(void *owner, struct event *event);
 	void (*wire)(void *owner, const struct address *remote, enum pump_direction direction,
 		     struct bytes b);

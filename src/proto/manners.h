@@ -43,7 +43,8 @@ bool manners_is_small_service(uint16_t port);
 bool manners_own(struct manners *m, uint16_t port);
 
 /* May a datagram from `from` be answered? Takes a token when it may. Loopback is exempt from the
- * rate, not from the ports. */
+ * rate, not from the ports. `now` may lie a little before that of the call before: loops that ask
+ * the same manners have clocks of their own. A bucket never gives more for it. */
 enum manners_verdict manners_ask(struct manners *m, const struct address *from,
 				 const struct moment *now);
 

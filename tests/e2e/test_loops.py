@@ -1,11 +1,14 @@
 """Several loops at once, each with clients of every kind; also run with ThreadSanitizer."""
 
 import concurrent.futures
+import contextlib
 import signal
 import socket
+import time
 
 import pytest
 from support import SECONDS, free_port, wait_until
+from talking import burst, configured, datagrams
 
 pytestmark = pytest.mark.thread
 
@@ -78,3 +81,33 @@ def test_reload_and_drain_with_clients_on_every_loop(daemon):
     assert daemon.process.returncode == 0
     for client in clients + roles:
         client.close()
+
+
+def own_address():
+    """Of this machine, and not loopback: what is sent from it to loopback comes from beyond."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.1", 9))
+        except OSError as error:
+            pytest.skip(f"no address but loopback: {error}")
+        return s.getsockname()[0]
+
+
+def test_a_source_has_one_bucket_for_all_loops(serve):
+    """Its ports are spread over the loops; what it gets is a burst, then so much a second."""
+    rate, most, source = 5, 100, own_address()
+    daemon = configured(serve, {"": "loops = 4", "http": "",
+                                "echo": f"udp_rate = {rate}\nudp_burst = {most}"})
+    with contextlib.ExitStack() as held:
+        senders = [held.enter_context(datagrams(daemon, "echo", source=(source, 0)))
+                   for _ in range(60)]
+        began = time.monotonic()
+        answered = burst(daemon, "echo", senders)
+        counted = time.monotonic()
+        assert answered == len(senders)
+        while answered < most + 3:
+            sending = time.monotonic()
+            assert sending < began + SECONDS, "the bucket does not fill again"
+            answered += burst(daemon, "echo", senders)
+        taken = time.monotonic() - began
+    assert most + rate * (sending - counted) - 1 <= answered <= most + rate * taken + 1

@@ -39,13 +39,19 @@ static void test_small_services_get_nothing(void **state)
 		assert_true(manners_is_small_service(small[i]));
 }
 
-static unsigned ask_many(struct manners *m, const struct address *a, unsigned times)
+static unsigned ask_at(struct manners *m, const struct address *a, unsigned times,
+		       const struct moment *when)
 {
 	unsigned answered = 0;
 
 	while (times--)
-		answered += manners_ask(m, a, &now) == MANNERS_ANSWER;
+		answered += manners_ask(m, a, when) == MANNERS_ANSWER;
 	return answered;
+}
+
+static unsigned ask_many(struct manners *m, const struct address *a, unsigned times)
+{
+	return ask_at(m, a, times, &now);
 }
 
 static void test_each_source_has_its_bucket(void **state)
@@ -65,6 +71,25 @@ static void test_each_source_has_its_bucket(void **state)
 	assert_int_equal(ask_many(&m, &one, 200), 50);
 	m.rate = 0;
 	assert_int_equal(ask_many(&m, &one, 200), 200);
+}
+
+/* Loops that share a bucket have clocks a little apart: it gives what the latest of them allows. */
+static void test_clocks_a_little_apart(void **state)
+{
+	struct manners m = {.rate = 100, .burst = 50, .salt = 99};
+	struct address one = from("192.0.2.1", 4000);
+	struct moment early = now, late = now;
+	unsigned answered = 0;
+
+	late.boot_ns += MOMENT_S / 10;
+	for (unsigned i = 0; i < 200; i++) {
+		answered += manners_ask(&m, &one, &late) == MANNERS_ANSWER;
+		answered += manners_ask(&m, &one, &early) == MANNERS_ANSWER;
+	}
+	assert_int_equal(answered, 50);
+	late.boot_ns += MOMENT_S / 10;
+	assert_int_equal(ask_at(&m, &one, 200, &late), 10);
+	assert_int_equal(ask_at(&m, &one, 200, &early), 0);
 }
 
 /* A crowd of forged sources may make a bucket forgotten, never make one emptier than it is. */
@@ -97,6 +122,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small_services_get_nothing),
 		cmocka_unit_test(test_each_source_has_its_bucket),
+		cmocka_unit_test(test_clocks_a_little_apart),
 		cmocka_unit_test(test_a_crowd_starves_nobody),
 		cmocka_unit_test(test_lengths),
 	};
