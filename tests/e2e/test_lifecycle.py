@@ -31,8 +31,11 @@ def exit_code(daemon):
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM], ids=["tcp", "udp"])
 def test_a_port_in_use_by_another_program(prise, kind):
+    """Also by one that would share it."""
     port = free_port()
     with socket.socket(socket.AF_INET, kind) as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", port))
         if kind == socket.SOCK_STREAM:
             other.listen()

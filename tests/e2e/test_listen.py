@@ -108,6 +108,13 @@ def test_a_port_in_use_names_who_holds_it(prise):
         assert done.code == 9 and f"process {os.getpid()} " in done.err
 
 
+def test_a_udp_port_of_another_prise_is_not_shared(prise):
+    held, port = listen(prise, "-u")
+    for words in ("listen", "-u", f"127.0.0.1:{port}"), ("serve", f"echo=127.0.0.1:{port}"):
+        done = prise(*words)
+        assert done.code == 9 and f"process {held.pid} (prise)" in done.err, done
+
+
 def test_exit_codes(prise):
     assert prise("listen", "-t", "100ms", "127.0.0.1:0").code == 5
     assert prise("listen", "192.0.2.1:7777").code == 9
