@@ -128,13 +128,13 @@ def test_a_reload_may_swap_and_widen_what_is_ours(serve):
 
 # Sockets from systemd.
 
-def handed(prise, sockets, names, *arguments, count=None):
+def handed(prise, sockets, names, *arguments, count=None, whose="os.getpid()"):
     """Runs `prise serve` as systemd does, and returns what a Popen returns."""
     script = ('import os, sys\nfds = [int(fd) for fd in sys.argv[1].split(",")]\n'
               'kept = [os.dup2(fd, 900 + i) for i, fd in enumerate(fds)]\n'
               'for fd in fds:\n    os.close(fd)\n'
               'for i, fd in enumerate(kept):\n    os.dup2(fd, 3 + i)\n    os.close(fd)\n'
-              'os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=sys.argv[2])\n'
+              f'os.environ.update(LISTEN_PID=str({whose}), LISTEN_FDS=sys.argv[2])\n'
               'os.execv(sys.argv[3], sys.argv[3:])\n')
     fds = [s.fileno() for s in sockets]
     process = subprocess.Popen(
@@ -166,6 +166,18 @@ def test_systemds_sockets_keep_to_the_rule_of_reach(prise, service):
             line = process.stderr.readline()
             assert line, "it ended without a warning"
         assert service in line.decode()
+
+
+def test_sockets_for_another_process_are_not_taken(prise):
+    """Whoever started it had them, and forgot to take the words out of the environment."""
+    own = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        process = handed(prise, [s], ["echo"], f"echo=127.0.0.1:{own}", whose="os.getppid()")
+        line = b""
+        while b" tcp " not in line:
+            line = process.stderr.readline()
+            assert line, "it ended without a table"
+    assert f"127.0.0.1:{own} " in line.decode()
 
 
 def test_a_datagram_socket_for_a_service_without_udp(prise):
