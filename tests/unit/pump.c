@@ -500,6 +500,24 @@ static void test_a_drain_waits_for_the_unfinished(void **state)
 	end();
 }
 
+/* Between two words of a talk there may be nothing here and the next on its way. */
+static void test_a_drain_lets_silence_grow(void **state)
+{
+	uint64_t since_ns;
+	uint8_t got[1];
+
+	begin(&worker, NULL);
+	busy_now = false;
+	since_ns = loop_now(loop)->boot_ns;
+	say("x");
+	hear(got, 1);
+	pump_drain(pump, since_ns + 60 * MOMENT_S);
+	turn_until(&closed, 1);
+	assert_int_equal(closed_why, ERR_DRAINED);
+	assert_true(loop_now(loop)->boot_ns - since_ns >= 200 * MOMENT_MS);
+	end();
+}
+
 static void test_a_drain_ends(void **state)
 {
 	begin(&worker, NULL);
@@ -539,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_silence_ends_at_the_limits),
 		cmocka_unit_test(test_on_hold_nothing_is_read),
 		cmocka_unit_test(test_a_drain_waits_for_the_unfinished),
+		cmocka_unit_test(test_a_drain_lets_silence_grow),
 		cmocka_unit_test(test_a_drain_ends),
 		cmocka_unit_test(test_a_reset_is_told),
 	};
