@@ -89,20 +89,18 @@ struct get_job {
 	struct decode *decode;
 	struct progress progress;
 	unsigned tries;
-	bool skips;   /* this answer is not the one: its content is dropped */
-	bool anew;    /* what we have is of no use: once more, from the beginning */
-	bool done;    /* -C: all of it is there already */
-	bool refused; /* this answer is not wanted (--fail, -C) */
-	bool spoilt;  /* the beginning of something else was written, for good */
-	bool head_shown;
+	bool skips;         /* this answer is not the one: its content is dropped */
+	bool anew;          /* what we have is of no use: once more, from the beginning */
+	bool done;          /* -C: all of it is there already */
+	bool refused;       /* this answer is not wanted (--fail, -C) */
+	bool spoilt;        /* the beginning of something else was written, for good */
 	bool whole_path;    /* -C goes on with the file itself */
 	int64_t modified_s; /* it was written then */
 	uint64_t known;     /* the whole length, UINT64_MAX: not known */
 	uint64_t delay_ms;  /* before the next try; 0: the usual */
 	char validator[FOLLOW_VALIDATOR_BYTES];
 	bool has_validator;
-	bool json_small; /* --json: the content is kept for the event */
-	size_t small_len;
+	size_t small_len; /* of the content, kept for the event of --json */
 	uint8_t small[GET_SMALL_BYTES];
 	struct wheel_timer timer;
 	bool waited;

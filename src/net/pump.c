@@ -439,11 +439,6 @@ const struct address *conn_remote(const struct conn *c)
 	return &c->remote;
 }
 
-int conn_descriptor(const struct conn *c)
-{
-	return c->fd;
-}
-
 void conn_event(struct conn *c, struct event *e)
 {
 	e->service = c->pump->plan.service;

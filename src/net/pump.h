@@ -150,6 +150,5 @@ uint64_t pump_received(struct pump_common *common, uint64_t id);
 /* Of a connection, in the callbacks. */
 uint64_t conn_id(const struct conn *conn);
 const struct address *conn_remote(const struct conn *conn);
-int conn_descriptor(const struct conn *conn);
 
 #endif

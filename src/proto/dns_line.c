@@ -7,7 +7,7 @@
 
 #include "base/address.h"
 
-enum { POINTERS_MOST = 16, CLASS_MASK = 0x7fff };
+enum { POINTERS_MOST = 16 };
 
 enum { TYPE_A = 1, TYPE_NS = 2, TYPE_CNAME = 5, TYPE_PTR = 12, TYPE_AAAA = 28 };
 

@@ -10,7 +10,6 @@
 
 enum {
 	HUB_NUMBER_BYTES = 64, /* beside a line: `id: N-MARK`, `data: ` and ends */
-	HUB_GAP_BYTES = 512,
 	HUB_BYTES = STREAM_PIECE_BYTES + STREAM_NOTES * STREAM_NOTE_BYTES,
 };
 
