@@ -94,6 +94,7 @@ int daemon_open_service(struct daemon *d, struct configuration_service *configur
 			  .wire = d->plan->log.wire ? daemon_wire : NULL,
 			  .level = d->plan->level,
 			  .owner = d},
+		.paused_ns = &d->paused_ns,
 		.given = given,
 		.key = d->key,
 	};

@@ -32,6 +32,7 @@ struct daemon {
 	unsigned retired, retired_room; /* replaced by a reload, perhaps with connections left */
 	struct running **old;
 	struct running_ports ports;
+	_Atomic uint64_t paused_ns; /* when it was last told that nobody is taken in */
 	char state_dir[PLACE_BYTES];
 	int state_err;                /* why there is no state directory, or 0 */
 	int unconfined;               /* why the sandbox could not be entered, or 0 */

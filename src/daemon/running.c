@@ -122,16 +122,17 @@ static void running_trouble(void *owner, int err, const struct address *remote)
 {
 	struct running_share *share = owner;
 	uint64_t now_ns = loop_now(share->worker->loop)->boot_ns;
-	uint64_t told_ns = atomic_load(&share->running->paused_ns);
+	_Atomic uint64_t *paused_ns = share->running->plan.paused_ns;
+	uint64_t told_ns = atomic_load(paused_ns);
 	struct event e;
 
-	/* A pause is the same trouble for every listener of the service: one warning will do. */
-	if (!remote &&
-	    ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
-	     !atomic_compare_exchange_strong(&share->running->paused_ns, &told_ns, now_ns)))
+	/* A pause is the same trouble for every listener of the daemon: one warning will do. */
+	if (!remote && ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
+			!atomic_compare_exchange_strong(paused_ns, &told_ns, now_ns)))
 		return;
 	event_init(&e, EVENT_WARNING, remote ? "conn.refused" : "listen.paused",
-		   running_row(share->running)->name, loop_now(share->worker->loop)->wall_us);
+		   remote ? running_row(share->running)->name : NULL,
+		   loop_now(share->worker->loop)->wall_us);
 	if (remote)
 		event_address(&e, "peer", remote);
 	event_string(&e, "why", err_name(err));

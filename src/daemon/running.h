@@ -47,6 +47,7 @@ struct running_plan {
 	const struct service_api *api; /* for its keeper; NULL: none */
 	const struct tls_key *key;     /* this machine's, for services with TLS, or NULL */
 	struct running_calls calls;
+	_Atomic uint64_t *paused_ns; /* of the daemon: when a pause was last told */
 	/* Whether a running service of ours has that address or part of it; NULL: none runs. */
 	bool (*is_ours)(void *ours, const struct address *address, bool datagram);
 	void *ours;

@@ -41,7 +41,6 @@ struct running {
 	struct service_context context;
 	const struct running_ports *own;
 	atomic_uint open;
-	_Atomic uint64_t paused_ns; /* when a pause was last told */
 	unsigned shares;
 	struct running_share share[];
 };

@@ -132,7 +132,8 @@ def test_ten_thousand_silent_clients(serve):
 
 
 def test_descriptors_exhausted_then_freed(serve):
-    """Accepting pauses with one warning; who is inside is served; who waits is served later."""
+    """Accepting pauses with one warning for all services; who is inside is served; who waits is
+    served later."""
     daemon = configured(serve, {"echo": "", "upper": ""})
     with unharmed(daemon) as other, concurrent.futures.ThreadPoolExecutor(64) as pool:
         with contextlib.ExitStack() as held:
@@ -142,8 +143,8 @@ def test_descriptors_exhausted_then_freed(serve):
                 expect(s, "x")
             limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (descriptors(daemon), limits[1]))
-            waiting = [pool.submit(talk, daemon, "echo", socket.AF_INET, b"%d" % n)
-                       for n in range(50)]
+            waiting = [pool.submit(talk, daemon, name, socket.AF_INET, b"%d" % n)
+                       for n in range(25) for name in ("echo", "upper")]
             daemon.wait_log("listen.paused")
             burnt, began = cpu_seconds(daemon), time.monotonic()
             # Several times what it waits before it looks again.
@@ -154,7 +155,7 @@ def test_descriptors_exhausted_then_freed(serve):
             assert cpu_seconds(daemon) - burnt < 0.4, "it spins"
             assert not any(one.done() for one in waiting)
         for n, one in enumerate(waiting):  # the eight gave their descriptors back
-            assert one.result(SECONDS) == b"%d" % n
+            assert one.result(SECONDS) == b"%d" % (n // 2)
         resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
     assert daemon.log().count("listen.paused") == 1
 
