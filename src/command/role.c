@@ -108,6 +108,12 @@ static uint64_t role_deadline_ns(const struct role_run *r)
 	return r->until_ns > before_ns ? r->until_ns - before_ns : 0;
 }
 
+/* With --json, stdout is ours alone. */
+static int role_stdout(const struct role_run *r)
+{
+	return r->client.call->common.json ? STDERR_FILENO : -1;
+}
+
 static void role_hook(struct role_run *r, const char *command)
 {
 	char epoch[48];
@@ -116,7 +122,7 @@ static void role_hook(struct role_run *r, const char *command)
 	struct process_plan plan = {.argv = argv,
 				    .environment = environment,
 				    .stdin_fd = -1,
-				    .stdout_fd = -1,
+				    .stdout_fd = role_stdout(r),
 				    .stderr_fd = -1,
 				    .grace_ms = ROLE_GRACE_MS,
 				    .deadline_ns = MOMENT_NEVER};
@@ -185,7 +191,7 @@ static void role_start_program(struct role_run *r)
 	struct process_plan plan = {.argv = argv,
 				    .environment = environment,
 				    .stdin_fd = -1,
-				    .stdout_fd = r->client.call->common.json ? STDERR_FILENO : -1,
+				    .stdout_fd = role_stdout(r),
 				    .stderr_fd = -1,
 				    .stop_with_parent = true};
 	uint64_t now_ns = loop_now(r->client.loop)->boot_ns;
@@ -482,7 +488,8 @@ const struct command command_role = {
 		"or stopped. When CMD ends by itself, the place is given up, and its exit status "
 		"is ours.\n\n"
 		"PRISE_EPOCH, in the environment of CMD and of the hooks, is the fencing token: it "
-		"grows at every promotion, and whatever CMD writes to may refuse a smaller one.\n\n"
+		"grows at every promotion, and whatever CMD writes to may refuse a smaller one. "
+		"With --json, what they print goes to standard error.\n\n"
 		"A lost server is tried again with growing pauses; with -t it is given up after "
 		"that long. Plain servers, which know words only, work too: they give no lease and "
 		"no epoch."),

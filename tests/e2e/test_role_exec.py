@@ -143,6 +143,14 @@ def test_with_json_the_command_speaks_on_stderr(prise, server):
     assert "hi" in done.out.splitlines()
 
 
+def test_with_json_the_hooks_speak_on_stderr(prise, server):
+    hook = ["--on-principal", "echo hook says hi", "--exec", "true"]
+    done = prise("role", f"127.0.0.1:{server.port('role')}", "--json", *hook)
+    assert done.code == 0 and done.events and "hook says hi" in done.err.splitlines()
+    done = prise("role", f"127.0.0.1:{server.port('role')}", *hook)
+    assert "hook says hi" in done.out.splitlines()
+
+
 def test_a_server_that_goes(prise, server):
     client = prise.start("role", f"127.0.0.1:{server.port('role')}")
     assert client.stdout.readline() == b"principal epoch=1\n"
