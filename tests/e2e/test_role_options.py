@@ -1,0 +1,148 @@
+"""The options of prise role: hooks, priority, what becomes of the command when the server is lost,
+and the time that it has for its end."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+from peers import says
+from support import SECONDS, wait_until
+from talk import read_until
+from talking import configured
+
+
+def role(prise, address, *options):
+    return prise.start("role", address, *options, stdin=subprocess.DEVNULL)
+
+
+def start(serve, lease):
+    """A server and its address."""
+    server = configured(serve, {"role": f'lease = "{lease}"'})
+    return server, f"127.0.0.1:{server.port('role')}"
+
+
+def test_a_hook_runs_once_at_each_change(prise, serve):
+    _, address = start(serve, "60s")
+    path = prise.directory / "hooks"
+    first = role(prise, address)
+    read_until(first.stdout, b"principal epoch=1\n")
+    client = role(prise, address, "--on-principal", f"echo principal $PRISE_EPOCH >> {path}",
+                  "--on-secondaire", f"echo secondaire $PRISE_EPOCH >> {path}")
+    read_until(client.stdout, b"secondaire epoch=1\n")
+    wait_until(path.exists, "the first hook")
+    first.terminate()
+    read_until(client.stdout, b"principal epoch=2\n")
+    client.terminate()
+    client.communicate(timeout=SECONDS)  # the hooks hold its output, too
+    assert path.read_text("ascii") == "secondaire 1\nprincipal 2\n"
+
+
+def test_a_vacancy_goes_to_the_highest_priority(prise, serve):
+    """Not to the oldest, who is before it in line; and nobody is displaced."""
+    _, address = start(serve, "60s")
+    clients = {}
+    for name, priority in (("first", "0"), ("oldest", "1"), ("highest", "2")):
+        clients[name] = role(prise, address, "--name", name, "--priority", priority)
+        word = b"principal" if name == "first" else b"secondaire"
+        read_until(clients[name].stdout, word + b" epoch=1\n")
+    clients["first"].terminate()
+    read_until(clients["highest"].stdout, b"principal epoch=2\n")
+    clients["highest"].terminate()
+    read_until(clients["oldest"].stdout, b"principal epoch=3\n")
+
+
+def test_the_command_has_a_quarter_of_the_lease_for_its_end(prise, serve):
+    """What it does at SIGTERM takes a thirtieth of it."""
+    _, address = start(serve, "60s")
+    work = 'trap "sleep 0.5; echo ended well; exit" TERM; echo up; while :; do sleep 0.01; done'
+    client = role(prise, address, "--exec", work)
+    read_until(client.stdout, b"up\n")
+    client.terminate()
+    read_until(client.stdout, b"ended well\n")
+    assert client.wait(SECONDS) == 128 + signal.SIGTERM
+
+
+class Lost:
+    """A role server, and the ways in which it is lost: killed, stopped, and one of those that know
+    words alone hangs up."""
+
+    def __init__(self, way, serve, peer):
+        self.way, self.over, self.again = way, threading.Event(), threading.Event()
+        if way == "plain":
+            self.address = peer(self.talk).address
+        else:
+            self.server, self.address = start(serve, "900ms")
+
+    def talk(self, connection):
+        if self.over.is_set():
+            self.again.set()
+        else:
+            says(b"principal", then=lambda _: self.over.wait(SECONDS))(connection)
+
+    def lose(self):
+        self.over.set()
+        if self.way != "plain":
+            self.server.signal(signal.SIGKILL if self.way == "killed" else signal.SIGSTOP)
+
+    def wait_tried(self):
+        """Until the client has come again. A stopped server was silent for longer before
+        it was given up."""
+        if self.way == "plain":
+            assert self.again.wait(SECONDS)
+        elif self.way == "killed":
+            self.server.process.wait()
+            with socket.create_server(("127.0.0.1", self.server.port("role"))) as listener:
+                listener.settimeout(SECONDS)
+                listener.accept()[0].close()
+
+    def end(self):
+        if self.way == "stopped":
+            self.server.signal(signal.SIGCONT)
+
+
+@pytest.fixture(params=["killed", "stopped", "plain"])
+def lost(request, serve, peer):
+    made = Lost(request.param, serve, peer)
+    yield made
+    made.end()
+
+
+def runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def lose(prise, lost, choice):
+    """Runs a command until the server is lost. Returns the client and the command's id."""
+    client = role(prise, lost.address, "--if-server-lost", choice, "--exec",
+                  "echo up $$.; exec sleep 1000")
+    said = read_until(client.stdout, b".\n")
+    lost.lose()
+    return client, int(said.split(b"up ")[1].split(b".")[0])
+
+
+def test_without_its_server_the_command_is_dropped(prise, lost):
+    client, pid = lose(prise, lost, "drop")
+    said = read_until(client.stderr, b"trying again")
+    wait_until(lambda: not runs(pid), "the command to end")
+    client.terminate()
+    assert client.wait(SECONDS) == 128 + signal.SIGTERM
+    assert b"without a lease" not in said + client.stderr.read()
+
+
+def test_without_its_server_the_command_is_kept(prise, lost):
+    """Past the end of its lease, when it has one, and until we end."""
+    client, pid = lose(prise, lost, "keep")
+    said = read_until(client.stderr, b"trying again")
+    assert b"the command goes on without a lease" in said
+    lost.wait_tried()
+    assert runs(pid)
+    client.terminate()
+    assert client.wait(SECONDS) == 128 + signal.SIGTERM
+    assert not runs(pid)
