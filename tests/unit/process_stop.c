@@ -34,6 +34,23 @@ static void stop_ends_the_whole_group(void **state)
 	assert_false(r.end.deadline);
 }
 
+/* SIGTERM goes to every member: this one outlives its leader and would never end by itself. */
+static void stop_asks_the_whole_group(void **state)
+{
+	struct trial *t = *state;
+	const char *argv[4];
+	struct process_plan plan = plan_script(
+		argv, "sh -c 'trap \"echo asked; exit\" TERM; sleep 1000 & echo up; wait' & wait");
+	struct run r;
+
+	run_start(t->helper, &r, &plan);
+	run_read(&r, "up\n");
+	process_stop(t->helper, r.id);
+	trial_wait(t, &r.done);
+	run_read(&r, NULL);
+	assert_string_equal(r.text, "asked\n");
+}
+
 /* SIGTERM reaches who was stopped, well before any SIGKILL. */
 static void stop_wakes_the_stopped(void **state)
 {
@@ -299,6 +316,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TRIAL(stop_ends_the_whole_group),
+		TRIAL(stop_asks_the_whole_group),
 		TRIAL(stop_wakes_the_stopped),
 		TRIAL(group_ends_after_its_leader),
 		TRIAL(group_is_left_alone),
