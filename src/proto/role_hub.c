@@ -59,11 +59,11 @@ struct role_member {
 struct role_hub {
 	uint64_t now_ns;   /* the latest moment seen: it never goes back */
 	uint64_t due_ns;   /* the deadline that is set */
-	uint64_t lease_ms; /* of the next promotion */
+	uint64_t lease_ms; /* of every promotion */
 	uint64_t joined;   /* ages given */
 
 	uint64_t epoch;     /* of the newest promotion */
-	uint64_t reign_ms;  /* the lease that goes with it; PENDING, HELD and WAIT */
+	uint64_t reign_ms;  /* PENDING, HELD and WAIT: that lease, or the record's at the start */
 	uint64_t until_ns;  /* HELD and WAIT: when the lease has run out */
 	uint32_t principal; /* PLAIN, PENDING and HELD, else NOBODY */
 	uint8_t seat;       /* enum role_seat */
@@ -249,18 +249,12 @@ static void say(struct role_hub *hub, uint32_t m, enum role_kind kind, struct ou
 	say_to(hub, m, out, &(struct message){.kind = kind});
 }
 
-/* The lease as `m` should know it. */
-static uint64_t lease_for(const struct role_hub *hub, uint32_t m)
-{
-	return m == hub->principal && hub->seat == SEAT_HELD ? hub->reign_ms : hub->lease_ms;
-}
-
 static void say_line(struct role_hub *hub, uint32_t m, enum role_kind kind, struct out *out)
 {
 	say_to(hub, m, out,
 	       &(struct message){.kind = kind,
 				 .number = {hub->saved.epoch, line_position(hub, m), hub->members,
-					    lease_for(hub, m)}});
+					    hub->lease_ms}});
 }
 
 /* The disk. */
@@ -430,7 +424,7 @@ static void beat(struct role_hub *hub, uint32_t m, uint64_t n, struct out *out)
 		hub->until_ns = hub->now_ns + hub->reign_ms * MOMENT_MS;
 	say_to(hub, m, out,
 	       &(struct message){.kind = ROLE_BEATEN,
-				 .number = {n, hub->saved.epoch, lease_for(hub, m)}});
+				 .number = {n, hub->saved.epoch, hub->lease_ms}});
 	if (self->stale) {
 		line_leave(hub, m);
 		self->stale = false;
@@ -533,11 +527,6 @@ void role_hub_tick(struct role_hub *hub, struct out *out, const struct moment *n
 	hub->due_ns = MOMENT_NEVER;
 	begin(hub, out, now);
 	finish(hub, out);
-}
-
-void role_hub_set_lease(struct role_hub *hub, uint64_t lease_ms)
-{
-	hub->lease_ms = lease_ms;
 }
 
 uint64_t role_hub_epoch(const struct role_hub *hub)

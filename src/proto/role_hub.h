@@ -47,9 +47,6 @@ void role_hub_tell(struct role_hub *hub, uint64_t from, const struct message *me
 /* The deadline set by out_deadline has passed; calling it at any other time is harmless. */
 void role_hub_tick(struct role_hub *hub, struct out *out, const struct moment *now);
 
-/* A lease of another length, from the next promotion on. */
-void role_hub_set_lease(struct role_hub *hub, uint64_t lease_ms);
-
 /* The newest epoch that is on disk for certain: the newest that anybody may be told. */
 uint64_t role_hub_epoch(const struct role_hub *hub);
 

@@ -330,17 +330,6 @@ static void nobody_is_preempted(void **state)
 	assert_told(0, 12, ROLE_LINE_PRINCIPAL);
 }
 
-static void new_lease_counts_from_the_next_promotion(void **state)
-{
-	two_structured();
-	role_hub_set_lease(hub, 500);
-	say(10, ROLE_BEAT, 1);
-	assert_told_numbers(0, 10, ROLE_BEATEN, 1, 1, LEASE_MS, 0);
-	say(10, ROLE_BYE, 0);
-	disk_has(2, 500);
-	assert_told_numbers(0, 11, ROLE_LINE_PRINCIPAL, 2, 1, 1, 500);
-}
-
 static void assert_disk_event(bool ok)
 {
 	assert_int_equal(out.events, 1);
@@ -457,7 +446,6 @@ int main(void)
 		TEST(restart_without_a_lease_waits_for_nothing),
 		TEST(record_is_cleared_when_nobody_follows),
 		TEST(nobody_is_preempted),
-		TEST(new_lease_counts_from_the_next_promotion),
 		TEST(full_disk_appoints_nobody_structured_and_says_so_once),
 		TEST(failed_request_is_followed_up),
 		TEST(retries_are_at_most_ten_seconds_apart),
