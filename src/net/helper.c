@@ -352,8 +352,6 @@ static void helper_obey(struct helper *h, size_t len, const int *came, unsigned 
 		return;
 	if (r->kind == HELPER_STOP)
 		program_terminate(p, h->now_ns);
-	else if (r->kind == HELPER_SIGNAL)
-		kill(-p->pid, r->signal_number);
 	else if (r->kind == HELPER_DEADLINE && p->state == PROGRAM_RUNNING)
 		p->due_ns = r->deadline_ns;
 }

@@ -12,7 +12,6 @@ enum helper_request_kind {
 	HELPER_START,
 	HELPER_DEADLINE, /* deadline_ns */
 	HELPER_STOP,
-	HELPER_SIGNAL, /* signal_number */
 	HELPER_BECOME, /* the text is a user's name; answered at once */
 };
 
@@ -22,7 +21,6 @@ struct helper_request {
 	int64_t id;
 	uint64_t deadline_ns, grace_ms;
 	uint32_t kind;
-	int32_t signal_number;
 	uint16_t arguments, variables;
 	bool given[HELPER_DESCRIPTORS];
 	bool stop_with_parent;

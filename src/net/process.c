@@ -32,7 +32,7 @@ typedef void process_ended(void *owner, int64_t id, const struct process_end *en
 
 struct process_slot {
 	int64_t id;           /* 0: free */
-	process_ended *ended; /* NULL: forgotten */
+	process_ended *ended; /* or NULL */
 	void *owner;
 	pid_t pid; /* and group; 0 until it started */
 	bool stop_with_parent;
@@ -315,7 +315,7 @@ int64_t process_start(struct process_helper *h, const struct process_plan *plan,
 
 /* A request about a program that runs; the others are past caring. */
 static void process_ask(struct process_helper *h, enum helper_request_kind kind, int64_t id,
-			uint64_t deadline_ns, int signal_number)
+			uint64_t deadline_ns)
 {
 	struct process_request r;
 
@@ -323,23 +323,17 @@ static void process_ask(struct process_helper *h, enum helper_request_kind kind,
 		return;
 	process_request_begin(&r, kind, id);
 	r.head.deadline_ns = deadline_ns;
-	r.head.signal_number = signal_number;
 	process_send(h, &r);
 }
 
 void process_set_deadline(struct process_helper *h, int64_t id, uint64_t deadline_ns)
 {
-	process_ask(h, HELPER_DEADLINE, id, deadline_ns, 0);
+	process_ask(h, HELPER_DEADLINE, id, deadline_ns);
 }
 
 void process_stop(struct process_helper *h, int64_t id)
 {
-	process_ask(h, HELPER_STOP, id, 0, 0);
-}
-
-void process_signal(struct process_helper *h, int64_t id, int signal_number)
-{
-	process_ask(h, HELPER_SIGNAL, id, 0, signal_number);
+	process_ask(h, HELPER_STOP, id, 0);
 }
 
 void process_kill(struct process_helper *h, int64_t id)
@@ -348,14 +342,6 @@ void process_kill(struct process_helper *h, int64_t id)
 
 	if (slot && slot->pid)
 		kill(-slot->pid, SIGKILL);
-}
-
-void process_forget(struct process_helper *h, int64_t id)
-{
-	struct process_slot *slot = process_find(h, id);
-
-	if (slot)
-		slot->ended = NULL;
 }
 
 /* Receiving. */

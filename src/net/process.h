@@ -50,11 +50,11 @@ int process_helper_become(struct process_helper *helper, const char *user);
 /* Connects the helper's answers to a loop; once, before process_start. */
 int process_helper_attach(struct process_helper *helper, struct loop *loop);
 
-/* Starts a program in prise's working directory and environment, with default signals. `ended` is
- * called once from the loop, with the id, when it has ended or cannot be started; a program with
- * stop_with_parent, or one that was stopped, has ended when nobody of its group is left (members
- * that outlive the leader get SIGTERM and SIGKILL in their turn). Descriptors are copied: the
- * caller closes its own. Returns the id (> 0), ERR_TOO_LONG, ERR_FULL (4,096 run already),
+/* Starts a program in prise's working directory and environment, with default signals. `ended`, if
+ * any, is called once from the loop, with the id, when it has ended or cannot be started; a program
+ * with stop_with_parent, or one that was stopped, has ended when nobody of its group is left
+ * (members that outlive the leader get SIGTERM and SIGKILL in their turn). Descriptors are copied:
+ * the caller closes its own. Returns the id (> 0), ERR_TOO_LONG, ERR_FULL (4,096 run already),
  * ERR_SYSTEM. */
 int64_t process_start(struct process_helper *helper, const struct process_plan *plan,
 		      void (*ended)(void *owner, int64_t id, const struct process_end *end),
@@ -69,12 +69,6 @@ void process_stop(struct process_helper *helper, int64_t id);
 /* SIGKILL to its group from here, past the helper: when its time is over and the helper may itself
  * be stopped. Nothing when it is not known to have started. */
 void process_kill(struct process_helper *helper, int64_t id);
-
-/* A signal to its group. */
-void process_signal(struct process_helper *helper, int64_t id, int signal_number);
-
-/* Forgets the callback of `id`. */
-void process_forget(struct process_helper *helper, int64_t id);
 
 /* Ends the helper: programs with stop_with_parent are stopped, and waited for; nobody is called
  * back. Not from within a callback; before loop_destroy. NULL is fine. */

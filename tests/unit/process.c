@@ -123,36 +123,6 @@ static void nothing_is_inherited(void **state)
 	assert_int_equal(strtoull(ignored + strlen("SigIgn:\t"), NULL, 16) & ~0x180000000ull, 0);
 }
 
-static void signal_reaches_the_group(void **state)
-{
-	struct trial *t = *state;
-	const char *argv[4];
-	struct process_plan plan = plan_script(argv,
-					       "trap 'exit 5' USR1; sleep 1000 & echo up; wait");
-	struct run r;
-
-	run_start(t->helper, &r, &plan);
-	run_read(&r, "up\n");
-	process_signal(t->helper, r.id, SIGUSR1);
-	trial_wait(t, &r.done);
-	assert_int_equal(r.end.status, 5);
-	run_read(&r, NULL);
-}
-
-static void forgotten_is_not_called(void **state)
-{
-	struct trial *t = *state;
-	const char *argv[4];
-	struct process_plan plan = plan_script(argv, "exit 1");
-	struct run r;
-
-	run_start(t->helper, &r, &plan);
-	process_forget(t->helper, r.id);
-	run_read(&r, NULL);
-	run_whole(t, &(struct run){0}, "exit 0");
-	assert_int_equal(r.calls, 0);
-}
-
 /* Signals that a terminal or a service manager sends to all are nothing to the helper. */
 static void helper_survives_signals(void **state)
 {
@@ -275,8 +245,6 @@ int main(void)
 		TRIAL(exec_failure_is_exact),
 		TRIAL(too_long_is_refused),
 		cmocka_unit_test(nothing_is_inherited),
-		TRIAL(signal_reaches_the_group),
-		TRIAL(forgotten_is_not_called),
 		TRIAL(helper_survives_signals),
 		TRIAL(many_at_once),
 		TRIAL(requests_wait_for_the_helper),
