@@ -116,8 +116,12 @@ void client_stop(struct client *c, int err)
 /* What was printed is to be seen now, and somebody is to see it. */
 static void client_flush(struct client *c)
 {
-	if (!say_flush() && c->talk->for_stdout)
+	if (say_flush())
+		return;
+	if (c->talk->for_stdout)
 		client_stop(c, 0);
+	else if (c->talk->unheard)
+		c->talk->unheard(c->talk->owner);
 }
 
 static void client_event(void *owner, struct event *e)

@@ -53,6 +53,7 @@ struct client_talk {
 	void (*noted)(void *owner, const struct event *event); /* each event, also with --json */
 	void (*heard)(void *owner, struct bytes b); /* what comes, before the machine has it and
 						     * after its end too */
+	void (*unheard)(void *owner);               /* nobody reads stdout, which it is not for */
 	void (*connected)(void *owner, struct client *client);
 	void (*event)(void *owner, const struct event *event);
 	void (*told)(void *owner, const struct message *message);

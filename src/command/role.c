@@ -316,7 +316,6 @@ static void role_event(void *owner, const struct event *e)
 			printf(" epoch=%" PRIu64, epoch->u);
 		putchar('\n');
 	}
-	fflush(stdout);
 }
 
 /* The server is gone. What it said holds no longer than its lease; without one it holds no more. */
@@ -380,6 +379,17 @@ static void role_say_trouble(struct role_run *r, int err)
 	say_note(_("trying again, with growing pauses"));
 }
 
+/* All that it does is to print, so that it is pointless once nobody reads. */
+static bool role_only_prints(const struct options *given)
+{
+	return !given->exec && !given->on_principal && !given->on_secondaire;
+}
+
+static void role_unheard(void *owner)
+{
+	role_end(owner, 0);
+}
+
 /* Talks to the server, again and again, until told to end. Returns the exit code. */
 static int role_go_on(struct role_run *r)
 {
@@ -387,6 +397,7 @@ static int role_go_on(struct role_run *r)
 				   .settings = &r->settings,
 				   .event = role_event,
 				   .told = role_hear,
+				   .unheard = role_only_prints(r->given) ? role_unheard : NULL,
 				   .owner = r};
 	uint64_t wait_ms = ROLE_RETRY_LEAST_MS, since_ns = loop_now(r->client.loop)->boot_ns;
 	int err, said = 0;

@@ -40,6 +40,25 @@ def test_a_hook_runs_once_at_each_change(prise, serve):
     assert path.read_text("ascii") == "secondaire 1\nprincipal 2\n"
 
 
+def test_a_place_is_left_when_nobody_reads_the_words(prise, serve):
+    """But not by one who works, whatever becomes of its words."""
+    _, address = start(serve, "60s")
+    first = role(prise, address)
+    read_until(first.stdout, b"principal epoch=1\n")
+    unread = role(prise, address)
+    works = role(prise, address, "--on-principal", f"touch {prise.directory / 'hook'}")
+    for client in (unread, works):
+        read_until(client.stdout, b"secondaire epoch=1\n")
+        client.stdout.close()
+    first.terminate()
+    assert unread.wait(SECONDS) == 0
+    wait_until((prise.directory / "hook").exists, "the next one's turn")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([prise.path, "role", address], stdin=subprocess.DEVNULL, stdout=full,
+                              stderr=subprocess.PIPE, timeout=SECONDS, check=False)
+    assert done.returncode == 9, done
+
+
 def test_a_vacancy_goes_to_the_highest_priority(prise, serve):
     """Not to the oldest, who is before it in line; and nobody is displaced."""
     _, address = start(serve, "60s")
