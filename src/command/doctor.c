@@ -231,45 +231,64 @@ static void check_capabilities(struct doctor *d)
 	}
 }
 
+struct interfaces {
+	bool loopback;            /* 127.0.0.1, or another of its family */
+	char multicast[IFNAMSIZ]; /* the first beyond loopback that takes multicast, or "" */
+	char mute[IFNAMSIZ];      /* the first that does not */
+};
+
+static bool read_interfaces(struct interfaces *found)
+{
+	struct ifaddrs *all;
+
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
+		bool works = (~i->ifa_flags & (IFF_UP | IFF_RUNNING)) == 0;
+		char *name = (i->ifa_flags & IFF_MULTICAST) != 0 ? found->multicast : found->mute;
+
+		if (!works)
+			continue;
+		if ((i->ifa_flags & IFF_LOOPBACK) != 0)
+			found->loopback |= i->ifa_addr != NULL && i->ifa_addr->sa_family == AF_INET;
+		else if (name[0] == '\0')
+			snprintf(name, IFNAMSIZ, "%s", i->ifa_name);
+	}
+	freeifaddrs(all);
+	return true;
+}
+
+static void check_multicast(struct doctor *d, const struct interfaces *found)
+{
+	char lift[64];
+
+	snprintf(lift, sizeof(lift), "ip link set dev %s multicast on", found->mute);
+	if (found->multicast[0] != '\0')
+		report(d, N_("multicast"), FINE, NULL, _("interface %s takes multicast"),
+		       found->multicast);
+	else if (found->mute[0] != '\0')
+		report(d, N_("multicast"), LIMIT, lift,
+		       _("interface %s takes no multicast, nor does another"), found->mute);
+	else
+		report(d, N_("multicast"), LIMIT, "ip link set dev INTERFACE up",
+		       _("no interface but loopback is up: no multicast leaves this machine"));
+}
+
 static void check_interfaces(struct doctor *d)
 {
-	char multicast[IFNAMSIZ] = "", mute[IFNAMSIZ] = "", lift[128];
-	struct ifaddrs *all = NULL;
-	bool loopback = false;
+	struct interfaces found = {0};
 
-	if (getifaddrs(&all) != 0) {
+	if (!read_interfaces(&found)) {
 		report(d, N_("interfaces"), FAULT, NULL,
 		       _("the system does not tell its interfaces"));
 		return;
 	}
-	for (const struct ifaddrs *i = all; i != NULL; i = i->ifa_next) {
-		bool up = (i->ifa_flags & IFF_UP) != 0,
-		     is_loopback = (i->ifa_flags & IFF_LOOPBACK) != 0;
-
-		loopback |= is_loopback && up && i->ifa_addr != NULL &&
-			    i->ifa_addr->sa_family == AF_INET;
-		if (is_loopback || !up)
-			continue;
-		snprintf((i->ifa_flags & IFF_MULTICAST) != 0 ? multicast : mute, IFNAMSIZ, "%s",
-			 i->ifa_name);
-	}
-	freeifaddrs(all);
-	if (!loopback)
+	if (!found.loopback)
 		report(d, N_("loopback"), FAULT, "ip link set lo up",
 		       _("127.0.0.1 is not there: nothing on this machine can speak to itself"));
 	else
 		report(d, N_("loopback"), FINE, NULL, _("127.0.0.1 is there"));
-	if (command_find("chat") == NULL && command_find("cast") == NULL)
-		return; /* nothing here needs multicast */
-	snprintf(lift, sizeof(lift), "ip link set %s multicast on", mute);
-	if (multicast[0] != '\0')
-		report(d, N_("multicast"), FINE, NULL, _("interface %s takes multicast"),
-		       multicast);
-	else if (mute[0] != '\0')
-		report(d, N_("multicast"), LIMIT, lift, _("interface %s takes no multicast"), mute);
-	else
-		report(d, N_("multicast"), LIMIT, "ip link set dev INTERFACE up",
-		       _("no interface but loopback is up: chat and cast stay on this machine"));
+	check_multicast(d, &found);
 }
 
 static void check_ipv6(struct doctor *d)

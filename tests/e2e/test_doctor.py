@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 
 import pytest
+from support import SECONDS
 
 FINE = {
     "proc/sys/fs/file-max": "9223372036854775807",
@@ -41,7 +42,7 @@ def machine(prise, tmp_path):
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text + "\n", encoding="utf-8")
         done = prise("doctor", "--json", "--root", root)
-        return done.code, [e for e in done.events if e["subject"] not in ("clock", "multicast")]
+        return done.code, [e for e in done.events if e["subject"] != "clock"]
 
     return look
 
@@ -87,6 +88,40 @@ def test_a_port_held_is_a_fault(machine):
     (verdict, lift), = verdicts(events, "ports")
     assert code == 1 and verdict == "fault" and lift == "prise serve echo=:PORT"
     assert f"user {os.geteuid()}" in [e["text"] for e in events if e["subject"] == "ports"][0]
+
+
+def in_a_network_of_its_own(prise, make):
+    """What is said of multicast after `make`, beside two interfaces with a cable between."""
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-ec", "ip link set lo up; ip link add va type veth peer vb;"
+         f"{make}\n exec {prise.path} doctor --json"],
+        env=prise.environment, capture_output=True, text=True, check=False, timeout=SECONDS)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    (event,) = [e for e in events if e["subject"] == "multicast"]
+    return event
+
+
+CABLE = ("ip link set va up; ip link set vb up multicast off;"
+         "while ip link show va | grep -q NO-CARRIER; do :; done;"
+         "while ip link show vb | grep -q NO-CARRIER; do :; done;")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("make, verdict, lift, said", [
+    ("", "limit", "ip link set dev INTERFACE up", "no multicast leaves this machine"),
+    ("ip link set va up", "limit", "ip link set dev INTERFACE up", "no interface but loopback"),
+    (CABLE + "ip link set va multicast off", "limit", "ip link set dev {} multicast on",
+     "interface {} takes no multicast"),
+    (CABLE, "ok", "", "interface va takes multicast"),
+], ids=["loopback alone", "no carrier", "mute", "takes it"])
+def test_multicast(prise, make, verdict, lift, said):
+    """And what is named for lifting the limit does."""
+    event = in_a_network_of_its_own(prise, make)
+    name = re.search(r"interface (v\w) |$", event["text"])[1] or ""
+    assert verdicts([event], "multicast") == [(verdict, lift.format(name))]
+    assert said.format(name) in event["text"]
+    if name and verdict == "limit":
+        assert in_a_network_of_its_own(prise, f"{make}; {event['lift']}")["verdict"] == "ok"
 
 
 @pytest.mark.root
