@@ -1,5 +1,6 @@
 """Third parties in Python: servers as the courses write them, each a function of a connected
-socket, and ones that misbehave. The fixture `peer` starts them: peer(close_early).address."""
+socket, and ones that misbehave. The fixtures `peer` and `datagrams` start them:
+peer(close_early).address."""
 
 import contextlib
 import socket
@@ -64,6 +65,48 @@ def peer():
 
     def start(talk):
         started.append(Peer(talk))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.end()
+
+
+class Datagrams:
+    """A UDP server whose `judge` maps a datagram's number, from 1 on, and the datagram to the list
+    of those that go back."""
+
+    def __init__(self, judge):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.judge = judge
+        self.seen = []
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while True:
+            data, client = self.socket.recvfrom(70000)
+            if data == b"stop":
+                return
+            self.seen.append(data)
+            for answer in self.judge(len(self.seen), data):
+                self.socket.sendto(answer, client)
+
+    def end(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"stop", self.socket.getsockname())
+        self.thread.join(SECONDS)
+        self.socket.close()
+
+
+@pytest.fixture
+def datagrams():
+    started = []
+
+    def start(judge):
+        started.append(Datagrams(judge))
         return started[-1]
 
     yield start

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pexpect
 import pytest
@@ -301,6 +302,14 @@ def test_udp(prise, serve):
     refused = prise("connect", "-u", f"127.0.0.1:{free_port()}", stdin="x")
     assert refused.code == 4 and "port unreachable" in refused.err
     assert prise("connect", "-u", "-w", "10ms", "127.0.0.1", port).code == 0
+
+
+def test_answers_are_waited_for_a_second_unless_told(prise):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        begin = time.monotonic()
+        assert prise("connect", "-u", f"127.0.0.1:{silent.getsockname()[1]}", stdin="x").code == 0
+        assert time.monotonic() - begin >= 1
 
 
 def test_a_datagram_is_a_read_and_an_empty_one_no_end(prise):
