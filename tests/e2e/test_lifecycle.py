@@ -1,5 +1,5 @@
-"""The daemon from start to end: ports that others hold, restarts, signals, systemd, the sandbox,
-and an output that nobody reads."""
+"""The daemon from start to end: ports that others hold, restarts, signals, systemd, and an
+output that nobody reads."""
 
 import contextlib
 import json
@@ -18,8 +18,6 @@ import pytest
 from support import SECONDS, free_port, wait_until
 from talking import (configured, descriptors, ended, expect, read_all, read_exactly, read_until,
                      talk)
-
-LANDLOCK_CREATE_RULESET = 444
 
 
 def exit_code(daemon):
@@ -406,68 +404,6 @@ def test_a_socket_from_systemd_that_does_not_listen(prise):
         before = cpu_of(process.pid)
         select.select([], [], [], 0.2)
         assert cpu_of(process.pid) - before < 0.1, "it spins"
-
-
-# The sandbox.
-
-def landlock():
-    import ctypes  # pylint: disable=import-outside-toplevel
-    return ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1) > 0
-
-
-@pytest.mark.parametrize("sandbox", ["yes", "no"])
-def test_sandbox(serve, prise, sandbox):
-    """Confined, it still keeps its record; NoNewPrivs tells the one from the other."""
-    if not landlock():
-        pytest.skip("no Landlock in this kernel")
-    daemon = configured(serve, {"": f"sandbox = {sandbox}\nloops = 2", "role": "", "dialogue": ""})
-    for task in pathlib.Path(f"/proc/{daemon.pid}/task").iterdir():
-        assert f"NoNewPrivs:\t{int(sandbox == 'yes')}\n" in (task / "status").read_text("ascii")
-    with daemon.connect("role") as s:
-        expect(s, "principal")
-        record = prise.directory / "state" / "prise" / "role.epoch"
-        wait_until(record.exists, "the record")
-        assert record.read_text("ascii").startswith("epoch=1 ")
-
-
-def test_a_sandboxed_daemon_reads_only_what_it_must(serve, prise, tmp_path):
-    """A file outside is out of its reach, a reload of its own file is not."""
-    if not landlock():
-        pytest.skip("no Landlock in this kernel")
-    outside = tmp_path / "elsewhere"
-    outside.mkdir()
-    daemon = configured(serve, {"echo": ""})
-    text = daemon.config_path.read_text(encoding="utf-8")
-    (outside / "other.conf").write_text(text.replace("echo {", "echo { idle = 3m"),
-                                        encoding="utf-8")
-    inside = daemon.config_path.with_suffix(".new")
-    inside.write_text(text.replace("echo {", "echo { idle = 4m"), encoding="utf-8")
-    inside.replace(daemon.config_path)  # as an editor does
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_log("daemon.reloaded")
-    assert talk(daemon, "echo", data=b"x") == b"x"
-    del prise
-
-
-def test_unix_sockets_through_sandbox_reload_and_restart(serve, prise):
-    path = prise.directory / "echo.sock"
-    for _ in range(2):
-        daemon = serve(config=f'echo {{ listen = "unix:{path}" }}\n')
-
-        def echo():
-            with socket.socket(socket.AF_UNIX) as s:
-                s.settimeout(SECONDS)
-                s.connect(str(path))
-                s.sendall(b"here")
-                expect(s, "here")
-
-        echo()
-        daemon.config_path.write_text(f'echo {{ listen = "unix:{path}" idle = 5m }}\n', "utf-8")
-        daemon.signal(signal.SIGHUP)
-        daemon.wait_log("daemon.reloaded")
-        echo()
-        daemon.process.kill()  # what it leaves is no hindrance
-        daemon.process.wait(SECONDS)
 
 
 # Its output.
