@@ -24,7 +24,7 @@ import time
 SECONDS = 30  # for one step
 READY = "\x01"  # the shells' prompt
 MISSING = 77
-TOOLS = {"ncat", "telnet", "strace", "gcc", "python3", "od"}
+TOOLS = {"ncat", "nc", "telnet", "strace", "gcc", "python3", "od"}
 
 Block = collections.namedtuple("Block", "line language text")
 Step = collections.namedtuple("Step", "line terminal kind text shown")
