@@ -66,6 +66,7 @@ const char *configuration_nearest(const struct service_row *row, const char *nam
 
 /* libconfuse's callbacks carry no pointer of ours; a file is read by one thread at a time. */
 static _Thread_local struct configuration *configuration_current;
+static _Thread_local const char *configuration_source; /* its text, comments blanked */
 
 void configuration_say(struct configuration *c, const char *format, ...)
 {
@@ -87,11 +88,67 @@ static void configuration_say_open(struct configuration *c, const cfg_t *cfg)
 			  cfg->filename, cfg->line - 1);
 }
 
+static const char *configuration_skip_space(const char *p)
+{
+	return p + strspn(p, " \t\r\n");
+}
+
+static const char *configuration_skip_word(const char *p)
+{
+	return p + strcspn(p, " \t\r\n\"'={}()+,;");
+}
+
+/* Whether the word, which the parser has just met on that line, begins a block. */
+static bool configuration_is_block(const char *word, int line)
+{
+	const char *p = configuration_source;
+
+	for (; p && line > 1; line--) {
+		p = strchr(p, '\n');
+		p = p ? p + 1 : NULL;
+	}
+	for (; p && *p && *p != '\n'; p++) {
+		if (strncmp(p, word, strlen(word)) != 0)
+			continue;
+		p = configuration_skip_space(p + strlen(word));
+		return *configuration_skip_space(configuration_skip_word(p)) == '{';
+	}
+	return false;
+}
+
+/* The line of the first equal sign that no value follows, but a brace or another line's key; or 0.
+ * The parser would take that key for the value. */
+static int configuration_valueless(const char *text)
+{
+	char quote = '\0';
+	int line = 1;
+
+	for (const char *p = text; *p; p++) {
+		const char *value, *behind;
+
+		line += *p == '\n';
+		if (quote && *p == '\\' && p[1])
+			line += *++p == '\n';
+		else if (quote)
+			quote = *p == quote ? '\0' : quote;
+		else if (*p == '"' || *p == '\'')
+			quote = *p;
+		if (quote || *p != '=')
+			continue;
+		value = configuration_skip_space(p + 1);
+		behind = configuration_skip_space(configuration_skip_word(value));
+		if (*value == '}' || (memchr(p, '\n', (size_t)(value - p)) && behind > value &&
+				      (*behind == '=' || *behind == '{')))
+			return line;
+	}
+	return 0;
+}
+
 /* The parser's own complaints, in whatever language the library has them. The word that one is
  * about, if it is no key of ours, is the one to correct. */
 static void configuration_complaint(cfg_t *cfg, const char *format, va_list arguments)
 {
-	static const char premature[] = "premature end of file";
+	static const char premature[] = "premature end of file", no_such[] = "no such option '%s'";
 	struct configuration *c = configuration_current;
 	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
 	char complaint[256], word[64] = "";
@@ -108,6 +165,12 @@ static void configuration_complaint(cfg_t *cfg, const char *format, va_list argu
 	if (strcmp(word, CONFIGURATION_END) == 0 ||
 	    strcmp(format, dgettext("confuse", premature)) == 0)
 		configuration_say_open(c, cfg);
+	else if (strcmp(format, dgettext("confuse", no_such)) == 0 &&
+		 configuration_is_block(word, cfg->line))
+		configuration_say(c,
+				  nearest ? _("%s:%d: no such block '%s'; did you mean '%s'?")
+					  : _("%s:%d: no such block '%s'"),
+				  cfg->filename, cfg->line, word, nearest);
 	else if (nearest && strcmp(nearest, word) != 0)
 		configuration_say(c, _("%s:%d: %s; did you mean '%s'?"), cfg->filename, cfg->line,
 				  complaint, nearest);
@@ -369,6 +432,20 @@ static void configuration_blank_comments(char *text)
 	}
 }
 
+/* Of the mistake that was found, which begins with its place, and a value that is missing, the one
+ * that comes first is told. */
+static void configuration_say_valueless(struct configuration *c, const char *path, const char *text)
+{
+	int missing = configuration_valueless(text), found = 0;
+	size_t len = strlen(path);
+
+	if (!missing || strncmp(c->message, path, len) != 0 ||
+	    sscanf(c->message + len, ":%d:", &found) != 1 || found < missing)
+		return;
+	c->message[0] = '\0';
+	configuration_say(c, _("%s:%d: no value behind the equal sign"), path, missing);
+}
+
 static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const char *path,
 				    char *text)
 {
@@ -382,13 +459,16 @@ static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const c
 		return ERR_MEMORY;
 	}
 	configuration_current = c;
+	configuration_source = text;
 	result = cfg_parse_fp(cfg, f);
 	if (result == CFG_SUCCESS && !cfg_size(cfg, CONFIGURATION_END))
 		configuration_say_open(c, cfg);
 	configuration_current = NULL;
+	configuration_source = NULL;
 	fclose(f);
 	if (result != CFG_SUCCESS)
 		configuration_say(c, "%s:%d: %s", path, cfg->line, _(err_text(ERR_SYNTAX)));
+	configuration_say_valueless(c, path, text);
 	return c->message[0] ? ERR_SYNTAX : 0;
 }
 

@@ -29,11 +29,14 @@ GOOD = f"echo {{ listen = {PORT} }}\n"
 MISTAKES = {
     "key": ("lops = 2", 2, "'loops'"),
     "key after comments": ("# one\n/* two\n */ // three\nlops = 2", 5, "'loops'"),
-    "block": ("dytime {\n}", 2, "'daytime'"),
+    "block": ("dytime {\n}", 2, "no such block 'dytime'; did you mean 'daytime'?"),
+    "block, its brace below": ("dytime\n{\n}", 2, "no such block 'dytime'"),
+    "block with a title": ("check web {\n}", 2, "no such block 'check'"),
+    "key that is a block's": ("idle = 5m", 2, "no such option 'idle'"),
     "key of a block": ("discard {\n max_conections = 3\n}", 3, "'max_connections'"),
     "key of another service": ("discard {\n format = nist\n}", 3, "'format'"),
     "key of a machine": ("daytime {\n formt = nist\n}", 3, "'format'"),
-    "block in a block": ("discard {\n time {\n }\n}", 3, "'time'"),
+    "block in a block": ("discard {\n time {\n }\n}", 3, "no such block 'time'"),
     "count": ("discard {\n max_connections = many\n}", 3, "a whole number"),
     "count below 0": ("discard {\n max_connections = -1\n}", 3, "a whole number"),
     "count above its most": ("loops = 65", 2, "0 to 64"),
@@ -65,7 +68,12 @@ MISTAKES = {
     "brace too few": ("discard {\n udp = no", 3, "still open"),
     "string left open": ('discard {\n listen = "7777\n}', 4, "still open"),
     "comment left open": ("/* discard {\n}", 3, "still open"),
-    "value missing": ("discard {\n udp =\n}", None, ""),
+    "value missing": ("discard {\n udp =\n}", 3, "no value"),
+    "value missing before a key": ("discard {\n udp = # yes?\n idle = 5m\n}", 3, "no value"),
+    "value missing before a block": ("loops =\ntime {\n}", 2, "no value"),
+    "value missing at the end": ("loops =\n", 2, "no value"),
+    "value missing behind a mistake": ("lops = 2\nloops =\n", 2, "'loops'"),
+    "value missing behind a value of that look": ('user = "x = \n y = "\nloops =', 3, "no user"),
     "list": ('discard {\n listen = {"1", "2"}\n}', 3, "'{'"),
     "append": ("discard {\n udp += yes\n}", 3, "append"),
     "function": ('system("true")', 2, "'system'"),
@@ -113,8 +121,7 @@ def test_a_mistake(prise, mistake):
         assert done.code == 2 and done.out == ""
         assert done.err.count("\n") == 2 and "  try: " in done.err, "one line, and what to try"
         assert says in done.err
-        if line:
-            assert f"{path}:{line}: " in done.err
+        assert f"{path}:{line}: " in done.err
     assert not listens(PORT)
 
 
