@@ -45,14 +45,16 @@ def test_a_place_is_left_when_nobody_reads_the_words(prise, serve):
     _, address = start(serve, "60s")
     first = role(prise, address)
     read_until(first.stdout, b"principal epoch=1\n")
+    hook = prise.directory / "hook"
     unread = role(prise, address)
-    works = role(prise, address, "--on-principal", f"touch {prise.directory / 'hook'}")
-    for client in (unread, works):
-        read_until(client.stdout, b"secondaire epoch=1\n")
-        client.stdout.close()
+    read_until(unread.stdout, b"secondaire epoch=1\n")
+    works = role(prise, address, "--on-principal", f"touch {hook}")
+    read_until(works.stdout, b"secondaire epoch=1\n")
+    unread.stdout.close()
+    works.stdout.close()
     first.terminate()
     assert unread.wait(SECONDS) == 0
-    wait_until((prise.directory / "hook").exists, "the next one's turn")
+    wait_until(hook.exists, "the next one's turn")
     with open("/dev/full", "wb") as full:
         done = subprocess.run([prise.path, "role", address], stdin=subprocess.DEVNULL, stdout=full,
                               stderr=subprocess.PIPE, timeout=SECONDS, check=False)
