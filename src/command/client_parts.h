@@ -1,4 +1,4 @@
-/* What command/client.c and command/client_tls.c share. Private to the two. */
+/* What command/client.c, client_ask.c and client_tls.c share. Private to the three. */
 #ifndef COMMAND_CLIENT_PARTS_H
 #define COMMAND_CLIENT_PARTS_H
 
@@ -11,5 +11,8 @@ int client_check_tls(const struct command_common *common);
 
 /* Opens c->trust as `tls` says, or, when that is NULL, --tls; plain: it stays closed. 0 or ERR_. */
 int client_open_trust(struct client *c, const struct client_tls *tls);
+
+/* An event of the conversation's machine: to whoever wants it. `owner` is the client. */
+void client_event(void *owner, struct event *e);
 
 #endif
