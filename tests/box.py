@@ -8,6 +8,8 @@ mount namespace where only loopback is up, with a file of hosts and a name serve
     setup     shell commands, run first: routes, sysctls, firewall rules
     greet     {"127.0.0.1 7013": "text"}: a TCP server that says so and closes; what begins with
               HTTP/ it says once it was asked
+    answer    {"127.0.0.1 7013": "text"}: a UDP server that says so to each datagram; null: what it
+              was sent
 
 Skips when the system does not let us. As a program it is the inside of the box."""
 
@@ -96,6 +98,19 @@ def greet(where, text):
     threading.Thread(target=run, daemon=True).start()
 
 
+def answer_datagrams(where, text):
+    host, port = where.split()
+    server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((host, int(port)))
+
+    def run():
+        while True:
+            data, sender = server.recvfrom(65536)
+            server.sendto(data if text is None else text.encode(), sender)
+
+    threading.Thread(target=run, daemon=True).start()
+
+
 def cover(path, text, scratch):
     source = os.path.join(scratch, os.path.basename(path))
     with open(source, "w", encoding="utf-8") as f:
@@ -123,10 +138,12 @@ def inside(settings, command):
             serve_names(zone, settings.get("silent", False))
         for where, text in settings.get("greet", {}).items():
             greet(where, text)
+        for where, text in settings.get("answer", {}).items():
+            answer_datagrams(where, text)
         return subprocess.run(command, check=False).returncode
 
 
-def run(prise, settings, *arguments):
+def run(prise, settings, *arguments, stdin=b""):
     """Runs `prise arguments...` in a box to its end; returns what prise(...) returns."""
     import pytest  # pylint: disable=import-outside-toplevel
     from support import SANITIZER, SECONDS, Result  # pylint: disable=import-outside-toplevel
@@ -138,7 +155,7 @@ def run(prise, settings, *arguments):
                json.dumps(settings), prise.path, *map(str, arguments)]
     path = prise.environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False,
-                          stdin=subprocess.DEVNULL, cwd=prise.directory,
+                          input=stdin, cwd=prise.directory,
                           env={**prise.environment, "PATH": path})
     result = Result(done.returncode, done.stdout, done.stderr)
     if result.code == NO_BOX or "unshare: " in result.err:

@@ -183,6 +183,8 @@ static bool client_reached(struct client *c, const struct dial_result *result)
 		client_stop(c, result->err);
 		return false;
 	}
+	c->rests = result->rest_count;
+	memcpy(c->rest, result->rest, c->rests * sizeof *c->rest);
 	c->remote = result->remote;
 	c->local = result->local;
 	c->connected = true;
@@ -285,17 +287,22 @@ int client_wait(struct client *c)
 	return c->err;
 }
 
-/* Dials, and runs the loop until the client is done. */
-static int client_run(struct client *c, uint64_t dial_ms,
-		      void (*reached)(void *owner, const struct dial_result *result))
+static struct dial_plan client_dial_plan(const struct client *c, uint64_t dial_ms)
 {
-	struct dial_plan plan = {
+	return (struct dial_plan){
 		.to = c->to,
 		.families = c->families,
 		.udp = c->call->common.udp,
 		.timeout_ms = dial_ms ? dial_ms : client_timeout_ms(c, CLIENT_DIAL_MS),
 		.source = c->source,
 	};
+}
+
+/* Dials, and runs the loop until the client is done. */
+static int client_run(struct client *c, uint64_t dial_ms,
+		      void (*reached)(void *owner, const struct dial_result *result))
+{
+	struct dial_plan plan = client_dial_plan(c, dial_ms);
 	int err;
 
 	c->done = c->connected = c->securing = c->stopped = false;
@@ -335,6 +342,23 @@ int client_dial(struct client *c, uint64_t timeout_ms, int *fd)
 		return err;
 	*fd = c->fd;
 	c->done = false;
+	return 0;
+}
+
+int client_dial_next(struct client *c, int *fd)
+{
+	struct dial_plan plan = client_dial_plan(c, 0);
+	struct address to = c->rest[0];
+
+	if (!c->rests)
+		return ERR_NO_ADDRESS;
+	memmove(c->rest, c->rest + 1, --c->rests * sizeof *c->rest);
+	*fd = dial_datagram(&plan, &to, &c->local);
+	if (*fd < 0)
+		return *fd;
+	c->remote = to;
+	if (c->call->common.verbose)
+		wire_connected(&c->local, &c->remote);
 	return 0;
 }
 

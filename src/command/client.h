@@ -23,6 +23,9 @@ struct client {
 	char where[ENDPOINT_HOST_BYTES + 16]; /* `to` as people write it */
 	struct address source;                /* to dial from; the caller's, after client_open */
 	struct address remote, local;         /* once connected */
+	struct address rest[NAME_MOST];       /* of the peer, that were not tried; the next one
+					       * first */
+	unsigned rests;
 
 	/* The conversation under way. */
 	const struct client_talk *talk;
@@ -70,8 +73,9 @@ int client_open(struct client *client, const struct command_call *call, uint16_t
  * client->connected says which part it belongs to. */
 int client_talk(struct client *client, const struct client_talk *talk);
 
-/* Over UDP: sends `request` up to `tries` times, a third of the time each, and hands the first
- * answer to the machine's `datagram`. 0, or the ERR_. */
+/* Over UDP: sends `request` up to `tries` times, dividing the time (-t, else 6 s) among them, to
+ * each address of the peer until one answers (command/race.h), and hands the first answer to the
+ * machine's `datagram`. 0, or the ERR_. */
 int client_ask(struct client *client, const struct client_talk *talk, struct bytes request,
 	       unsigned tries);
 
@@ -84,9 +88,10 @@ int client_dial(struct client *client, uint64_t timeout_ms, int *fd);
 int client_secure(struct client *client, const struct client_tls *tls, int fd,
 		  struct tls **session);
 
-/* Over UDP a refusal comes after connecting, so nothing else was tried: true when a name may have
- * an address of the other family too, which client_dial then takes. Once. */
-bool client_other_family(struct client *client);
+/* Over UDP connecting says nothing of whoever is there, so client_dial has the first address that
+ * can be sent to. This connects to the next of client->rest, which becomes client->remote: 0, or
+ * its ERR_; ERR_NO_ADDRESS when none is left. */
+int client_dial_next(struct client *client, int *fd);
 
 /* After it: runs the loop until client_stop, and returns its `err`. */
 int client_wait(struct client *client);

@@ -35,7 +35,8 @@ const struct command command_daytime = {
 	.synopsis = N_("HOST[:PORT]\nHOST PORT"),
 	.about = N_("Prints what a daytime server (RFC 867) answers. Without a port, 7013, that of "
 		    "`prise serve`; HOST:daytime is the standard one. With -u an empty datagram is "
-		    "sent, up to three times."),
+		    "sent, up to three times; to every address of a name, each 250 ms after the "
+		    "last unless that one was refused, until one answers."),
 	.examples = "prise daytime 127.0.0.1\nprise daytime -u localhost:7013\n",
 	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
 		 COMMAND_TAKES_TLS,

@@ -244,6 +244,9 @@ const struct command command_echo = {
 		"just that. Over TCP a round waits for the one before, no longer than -t (10s); "
 		"over UDP rounds go out every interval and may be lost, reordered, doubled or "
 		"different, and -t is how long the last ones are waited for (2s).\n\n"
+		"Over UDP only an answer tells that somebody is there. So of a name that has "
+		"several addresses each is sent the TEXT or the first round, 250 ms after the last "
+		"unless that one was refused, and the first that answers has the rest of them.\n\n"
 		"Exit 0 when at least one round came back and none was different, 1 when not; "
 		"5 when one does not come back over TCP. Without a port, 7777."),
 	.examples = "prise echo 127.0.0.1 bonjour\n"

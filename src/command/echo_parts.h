@@ -4,7 +4,7 @@
 #define COMMAND_ECHO_PARTS_H
 
 #include "base/histogram.h"
-#include "command/client.h"
+#include "command/race.h"
 #include "command/show.h"
 #include "proto/echo.h"
 
@@ -30,8 +30,12 @@ struct echo {
 	bool over; /* the answer to a text is whole, or wrong */
 
 	/* UDP */
-	int fd;
+	struct race race;
 	struct wheel_timer timer;
+	uint64_t tries_ns;     /* for all of a text's tries; 0: no text, or one that is counted */
+	uint64_t deadline_ns;  /* for them; MOMENT_NEVER: none */
+	struct bytes datagram; /* of the last round, in */
+	uint8_t room[ECHO_DATAGRAM_BYTES];
 	struct echo_rounds rounds;
 };
 

@@ -1,4 +1,6 @@
-/* prise echo over UDP: rounds go out every interval, whatever comes back (struct echo_rounds). */
+/* prise echo over UDP: rounds go out every interval, whatever comes back (struct echo_rounds), to
+ * the first address that answers. Until one does they go to each that is in the race
+ * (command/race.h), and the second round waits until all are. */
 #include "command/echo_parts.h"
 #include "command/publish.h"
 #include "command/say.h"
@@ -36,12 +38,12 @@ static void echo_report(struct echo *e, const struct event *event)
 
 /* Where nothing was ever answered an ICMP error is the answer. After that it is one more lost
  * round: the server may come back. */
-static void echo_failed(struct echo *e, int err)
+static void echo_failed(struct echo *e, struct racer *racer, int err)
 {
 	struct event event;
 
-	if (e->rounds.answered == 0) {
-		client_stop(&e->client, err);
+	if (!e->race.kept) {
+		race_failed(&e->race, racer, err);
 		return;
 	}
 	echo_begin_event(e, &event, "echo.failed", e->rounds.sent);
@@ -50,37 +52,64 @@ static void echo_failed(struct echo *e, int err)
 	echo_report(e, &event);
 }
 
-/* A refusal that send(2) returns is that of the round before. */
-static void echo_send(struct echo *e)
+/* The last round. A refusal that send(2) returns is that of the round before. */
+static void echo_send(void *owner, struct racer *racer)
 {
-	static uint8_t datagram[ECHO_DATAGRAM_BYTES];
-	struct bytes b;
-	ssize_t n;
+	struct echo *e = owner;
+	struct bytes b = e->datagram;
+	ssize_t n = send(racer->fd, b.data, b.len, MSG_DONTWAIT);
 
-	loop_refresh(e->client.loop);
-	b = echo_rounds_send(&e->rounds, loop_now(e->client.loop), datagram);
-	n = send(e->fd, b.data, b.len, MSG_DONTWAIT);
 	if (n < 0 && errno == ECONNREFUSED) {
-		echo_failed(e, ERR_REFUSED);
-		n = send(e->fd, b.data, b.len, MSG_DONTWAIT);
+		echo_failed(e, racer, ERR_REFUSED);
+		if (racer->fd < 0)
+			return;
+		n = send(racer->fd, b.data, b.len, MSG_DONTWAIT);
 	}
 	if (n < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ECONNREFUSED)
-		echo_failed(e, err_from_errno(errno));
+		echo_failed(e, racer, err_from_errno(errno));
 	else if (n >= 0 && e->client.call->common.verbose)
-		wire_bytes(NULL, &e->client.remote, true, b);
+		wire_bytes(NULL, &racer->remote, true, b);
+}
+
+static void echo_send_round(struct echo *e)
+{
+	loop_refresh(e->client.loop);
+	e->datagram = echo_rounds_send(&e->rounds, loop_now(e->client.loop), e->room);
+	race_each(&e->race, echo_send);
 }
 
 /* Sends the round that is due, ends when all is over, or waits for what comes next. */
 static void echo_go_on(struct echo *e)
 {
 	const struct moment *now = loop_now(e->client.loop);
+	bool young = race_is_young(&e->race);
+	uint64_t next_ns = MOMENT_NEVER;
 
-	if (echo_rounds_due(&e->rounds, now))
-		echo_send(e);
-	if (echo_rounds_over(&e->rounds, now))
-		client_stop(&e->client, 0);
+	if (!young && echo_rounds_due(&e->rounds, now))
+		echo_send_round(e);
+	if (!young)
+		next_ns = echo_rounds_deadline(&e->rounds);
+	if (now->boot_ns >= e->deadline_ns || (!young && echo_rounds_over(&e->rounds, now)))
+		client_stop(&e->client,
+			    e->settings.text && !e->race.kept ? race_give_up(&e->race) : 0);
 	else
-		loop_arm(e->client.loop, &e->timer, echo_rounds_deadline(&e->rounds));
+		loop_arm(e->client.loop, &e->timer,
+			 next_ns < e->deadline_ns ? next_ns : e->deadline_ns);
+}
+
+/* The first address is sent the first round, each after it the same. */
+static void echo_begun(void *owner, struct racer *racer)
+{
+	struct echo *e = owner;
+	const struct moment *now = loop_now(e->client.loop);
+
+	if (!e->rounds.sent)
+		e->deadline_ns = e->tries_ns ? now->boot_ns + e->tries_ns : MOMENT_NEVER;
+	e->datagram = e->rounds.sent ? echo_rounds_again(&e->rounds, now, e->room)
+				     : echo_rounds_send(&e->rounds, now, e->room);
+	echo_send(e, racer);
+	if (!e->client.done)
+		echo_go_on(e);
 }
 
 static void echo_due(struct wheel_timer *timer, void *context)
@@ -122,17 +151,33 @@ static void echo_was_different(struct echo *e, uint64_t round, struct bytes in)
 		client_stop(&e->client, 0);
 }
 
-static void echo_take(struct echo *e, struct bytes in)
+/* Its time counts from when it was sent to this address. */
+static enum echo_verdict echo_judge(struct echo *e, const struct racer *racer, struct bytes in,
+				    struct echo_answer *answer)
+{
+	const struct moment *now = loop_now(e->client.loop);
+	enum echo_verdict verdict = echo_rounds_take(&e->rounds, in, now, answer);
+
+	if (answer->round == 1)
+		answer->rtt_us = (now->boot_ns - racer->began_ns) / 1000;
+	return verdict;
+}
+
+static void echo_take(struct echo *e, struct racer *racer, struct bytes in)
 {
 	struct echo_answer answer;
 	struct event event;
 
+	if (!e->race.kept) {
+		race_keep(&e->race, racer);
+		echo_note_peer(e);
+	}
 	if (e->client.call->common.verbose)
-		wire_bytes(NULL, &e->client.remote, false, in);
+		wire_bytes(NULL, &racer->remote, false, in);
 	if (e->settings.text && !e->client.call->common.json)
 		show_text(&e->show, in);
 	echo_end_line(e);
-	switch (echo_rounds_take(&e->rounds, in, loop_now(e->client.loop), &answer)) {
+	switch (echo_judge(e, racer, in, &answer)) {
 	case ECHO_ANSWERED:
 		echo_answered(e, &answer, in.len, false);
 		break;
@@ -151,22 +196,23 @@ static void echo_take(struct echo *e, struct bytes in)
 	}
 }
 
-static void echo_readable(void *owner, unsigned events)
+static void echo_readable(void *owner, struct racer *racer)
 {
 	static uint8_t datagram[ECHO_DATAGRAM_BYTES + 1];
 	struct echo *e = owner;
 
-	for (int i = 0; i < ECHO_READS && !e->client.done; i++) {
-		ssize_t n = recv(e->fd, datagram, sizeof datagram, MSG_DONTWAIT);
+	for (int i = 0; i < ECHO_READS && !e->client.done && racer->fd >= 0; i++) {
+		ssize_t n = recv(racer->fd, datagram, sizeof datagram, MSG_DONTWAIT);
 
 		if (n >= 0)
-			echo_take(e, bytes_of(datagram, (size_t)n));
+			echo_take(e, racer, bytes_of(datagram, (size_t)n));
 		else if (errno != EAGAIN && errno != EINTR)
-			echo_failed(e, err_from_errno(errno));
+			echo_failed(e, racer, err_from_errno(errno));
 		else
 			break;
 	}
-	echo_go_on(e);
+	if (!e->client.done)
+		echo_go_on(e);
 }
 
 /* How rounds go out over UDP: a text up to ECHO_TRIES times, until one comes back; else every
@@ -180,41 +226,25 @@ static void echo_plan_rounds(struct echo *e)
 		wait_ms = client_timeout_ms(&e->client, ECHO_TRIES_MS) / ECHO_TRIES;
 		plan.count = ECHO_TRIES;
 		plan.interval_ms = wait_ms;
+		e->tries_ns = ECHO_TRIES * wait_ms * MOMENT_MS;
 	} else if (plan.interval_ms == 0) {
 		plan.interval_ms = ECHO_HASTE_MS;
 	}
 	echo_rounds_init(&e->rounds, &plan, wait_ms, loop_now(e->client.loop));
 }
 
-static int echo_try_udp(struct echo *e)
-{
-	int64_t registration;
-	int err = client_dial(&e->client, 0, &e->fd);
-
-	if (err)
-		return err;
-	echo_note_peer(e);
-	echo_plan_rounds(e);
-	e->timer.due = echo_due;
-	registration = loop_add(e->client.loop, e->fd, LOOP_READ, echo_readable, e);
-	if (registration < 0)
-		client_stop(&e->client, (int)registration);
-	else
-		echo_go_on(e);
-	err = client_wait(&e->client);
-	loop_disarm(e->client.loop, &e->timer);
-	if (registration > 0)
-		loop_remove(e->client.loop, registration);
-	close(e->fd);
-	return err;
-}
-
 int echo_over_udp(struct echo *e)
 {
-	int err = echo_try_udp(e);
+	int err;
 
-	if (err != ERR_REFUSED || e->rounds.answered > 0 || !client_other_family(&e->client))
+	e->race = (struct race){.begun = echo_begun, .readable = echo_readable, .owner = e};
+	e->timer.due = echo_due;
+	echo_plan_rounds(e);
+	err = race_start(&e->race, &e->client, 0);
+	if (err)
 		return err;
-	err = echo_try_udp(e);
-	return err == ERR_NO_ADDRESS || err == ERR_NO_FAMILY ? ERR_REFUSED : err;
+	err = client_wait(&e->client);
+	loop_disarm(e->client.loop, &e->timer);
+	race_end(&e->race);
+	return err;
 }

@@ -45,7 +45,8 @@ const struct command command_time = {
 	.about = N_("Prints the time that a time server (RFC 868) answers, the seconds since 1900 "
 		    "that it sent, and how far its clock is from this machine's. The answer is a "
 		    "whole second, so less than one cannot be told. Without a port, 7037; with -u "
-		    "an empty datagram is sent, up to three times."),
+		    "an empty datagram is sent, up to three times; to every address of a name, "
+		    "each 250 ms after the last unless that one was refused, until one answers."),
 	.examples = "prise time 127.0.0.1\nprise time -u localhost:7037\n",
 	.takes = COMMAND_TAKES_FAMILY | COMMAND_TAKES_UDP | COMMAND_TAKES_TIMEOUT |
 		 COMMAND_TAKES_TLS,

@@ -145,14 +145,14 @@ static socklen_t fill_unix(const char *path, struct sockaddr_storage *ss)
 
 /* Binds to the plan's source. A datagram socket of the unix family binds to a name of the kernel's
  * choice, so that it can be answered. 0 or ERR_. */
-static int bind_source(const struct dial *d, int fd, const struct address *to)
+static int bind_source(const struct dial_plan *plan, int fd, const struct address *to)
 {
-	struct address source = d->plan.source;
+	struct address source = plan->source;
 	struct sockaddr_storage ss;
 	socklen_t len;
 
 	if (to->family == ADDRESS_UNIX)
-		source.family = d->plan.udp ? ADDRESS_UNIX : ADDRESS_NONE;
+		source.family = plan->udp ? ADDRESS_UNIX : ADDRESS_NONE;
 	if (source.family == ADDRESS_NONE)
 		return 0;
 	if (address_is_any(&source))
@@ -178,33 +178,33 @@ static int domain_of(const struct address *a)
 }
 
 /* An unconnected socket for `to`, or ERR_. */
-static int open_socket(const struct dial *d, const struct address *to)
+static int open_socket(const struct dial_plan *plan, const struct address *to)
 {
 	int domain = domain_of(to);
-	int type = d->plan.udp ? SOCK_DGRAM : SOCK_STREAM;
+	int type = plan->udp ? SOCK_DGRAM : SOCK_STREAM;
 	int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int err;
 
 	if (fd < 0)
 		return err_from_errno(errno);
-	err = bind_source(d, fd, to);
+	err = bind_source(plan, fd, to);
 	if (err != 0) {
 		close(fd);
 		return err;
 	}
-	if (domain != AF_UNIX && !d->plan.udp)
+	if (domain != AF_UNIX && !plan->udp)
 		set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return fd;
 }
 
 /* 0: connected; DIAL_WAITING; DIAL_AGAIN: a unix listener whose queue is full; or ERR_. */
-static int connect_socket(const struct dial *d, int fd, const struct address *to)
+static int connect_socket(const struct dial_plan *plan, int fd, const struct address *to)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = endpoint_to_sockaddr(to, &ss);
 
 	if (to->family == ADDRESS_UNIX)
-		len = fill_unix(d->plan.to.host, &ss);
+		len = fill_unix(plan->to.host, &ss);
 	if (connect(fd, (struct sockaddr *)&ss, len) == 0)
 		return 0;
 	if (errno == EINPROGRESS)
@@ -237,6 +237,15 @@ static bool is_connected_to_itself(const struct dial_result *r)
 	       address_equal(&r->remote, &r->local);
 }
 
+static void take_name_of_ours(int fd, struct address *local)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
+		endpoint_from_sockaddr((struct sockaddr *)&ss, len, local);
+}
+
 static void take_names_of_ends(struct dial *d, int fd, const struct address *to)
 {
 	struct sockaddr_storage ss;
@@ -245,9 +254,7 @@ static void take_names_of_ends(struct dial *d, int fd, const struct address *to)
 	d->result.remote = *to;
 	if (getpeername(fd, (struct sockaddr *)&ss, &len) == 0)
 		endpoint_from_sockaddr((struct sockaddr *)&ss, len, &d->result.remote);
-	len = sizeof(ss);
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) == 0)
-		endpoint_from_sockaddr((struct sockaddr *)&ss, len, &d->result.local);
+	take_name_of_ours(fd, &d->result.local);
 }
 
 /* An attempt came to its end: connected (0) or ERR_. */
@@ -284,6 +291,8 @@ static void finish(struct dial *d, int err)
 	loop_disarm(d->loop, &d->timer);
 	r->err = err;
 	r->attempts = d->happy.started;
+	r->rest = d->to + r->attempts;
+	r->rest_count = d->happy.count - r->attempts;
 	r->canonical = d->canonical[0] != '\0' ? d->canonical : NULL;
 	for (unsigned i = 0; i < r->attempts; i++) {
 		if (d->attempt[i].fd < 0)
@@ -329,7 +338,7 @@ static void on_ready(void *owner, unsigned events)
 static void go_on(struct dial_try *attempt)
 {
 	struct dial *d = attempt->dial;
-	int came = connect_socket(d, attempt->fd, &d->to[index_of(attempt)]);
+	int came = connect_socket(&d->plan, attempt->fd, &d->to[index_of(attempt)]);
 
 	d->again_ns = came == DIAL_AGAIN ? now_ns(d) + DIAL_RETRY_MS * MOMENT_MS : 0;
 	if (came <= 0)
@@ -347,7 +356,7 @@ static void start(struct dial *d, unsigned i)
 
 	*attempt = (struct dial_try){.dial = d, .started_ns = now_ns(d)};
 	d->result.attempt[i].to = d->to[i];
-	attempt->fd = open_socket(d, &d->to[i]);
+	attempt->fd = open_socket(&d->plan, &d->to[i]);
 	if (attempt->fd < 0)
 		settle(attempt, attempt->fd);
 	else
@@ -466,6 +475,21 @@ int dial_start(struct loop *loop, struct work *work, const struct dial_plan *pla
 	loop_arm(loop, &d->timer, plan->to.unix_path ? d->begun_ns : d->deadline_ns);
 	*dial = d;
 	return 0;
+}
+
+int dial_datagram(const struct dial_plan *plan, const struct address *to, struct address *local)
+{
+	int fd = open_socket(plan, to), err;
+
+	if (fd < 0)
+		return fd;
+	err = connect_socket(plan, fd, to);
+	if (err != 0) {
+		close(fd);
+		return err;
+	}
+	take_name_of_ours(fd, local);
+	return fd;
 }
 
 void dial_cancel(struct dial *d)

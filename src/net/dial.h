@@ -36,6 +36,8 @@ struct dial_result {
 	struct address remote, local;
 	unsigned attempts;
 	struct dial_attempt attempt[NAME_MOST];
+	const struct address *rest; /* that were not tried, in the order in which they would be */
+	unsigned rest_count;
 	const char *canonical; /* when it is not the name asked for, else NULL */
 	uint64_t name_ns;      /* how long the name took */
 };
@@ -45,6 +47,11 @@ struct dial_result {
 int dial_start(struct loop *loop, struct work *work, const struct dial_plan *plan,
 	       void (*done)(void *owner, const struct dial_result *result), void *owner,
 	       struct dial **dial);
+
+/* A datagram socket to `to`, one of such a result's `rest`, as `plan` (udp) wants it: connecting it
+ * says nothing of whoever is there, so the first that is tried may be dead. Returns its descriptor,
+ * as above; `*local` is its own address. Or ERR_, as above. */
+int dial_datagram(const struct dial_plan *plan, const struct address *to, struct address *local);
 
 /* Its time is up now: `done` is called, within this call, with what it was waiting for. */
 void dial_expire(struct dial *dial);

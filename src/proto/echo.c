@@ -277,16 +277,23 @@ bool echo_rounds_due(const struct echo_rounds *r, const struct moment *now)
 	return !all_sent(r) && r->due_ns <= now->boot_ns;
 }
 
-struct bytes echo_rounds_send(struct echo_rounds *r, const struct moment *now, uint8_t *into)
+struct bytes echo_rounds_again(struct echo_rounds *r, const struct moment *now, uint8_t *into)
 {
 	size_t len = (size_t)round_bytes(&r->settings);
-	unsigned slot = ++r->sent % ECHO_WINDOW;
 
-	r->sent_ns[slot] = r->last_ns = now->boot_ns;
-	r->done[slot] = false;
+	r->last_ns = now->boot_ns;
 	r->due_ns = now->boot_ns + r->settings.interval_ms * MOMENT_MS;
 	payload_put(&r->settings, r->sent, 0, into, len);
 	return bytes_of(into, len);
+}
+
+struct bytes echo_rounds_send(struct echo_rounds *r, const struct moment *now, uint8_t *into)
+{
+	unsigned slot = ++r->sent % ECHO_WINDOW;
+
+	r->sent_ns[slot] = now->boot_ns;
+	r->done[slot] = false;
+	return echo_rounds_again(r, now, into);
 }
 
 static uint64_t oldest_in_window(const struct echo_rounds *r)

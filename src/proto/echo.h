@@ -68,6 +68,10 @@ bool echo_rounds_due(const struct echo_rounds *r, const struct moment *now);
 /* Counts the next round as sent now, and puts its datagram into `into` (ECHO_DATAGRAM_BYTES). */
 struct bytes echo_rounds_send(struct echo_rounds *r, const struct moment *now, uint8_t *into);
 
+/* The datagram of the last round once more, for another address of the peer: the next round is due
+ * an interval from now, and the time of its answer is the holder's to tell. */
+struct bytes echo_rounds_again(struct echo_rounds *r, const struct moment *now, uint8_t *into);
+
 /* Judges a datagram. With a text rounds look alike: the oldest unanswered one is meant. */
 enum echo_verdict echo_rounds_take(struct echo_rounds *r, struct bytes in, const struct moment *now,
 				   struct echo_answer *answer);

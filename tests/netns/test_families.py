@@ -1,5 +1,7 @@
 """Names with one dead family, and machines that lack one: the other family answers, and at once."""
 
+import re
+
 import box
 import pytest
 
@@ -22,6 +24,46 @@ def daytime(prise, settings, *arguments):
 def test_a_family_that_never_answers(prise):
     done = daytime(prise, {"setup": DEAD_IPV6, "greet": GREET}, "-t", "900ms", "both.test:7013")
     assert done.code == 0 and "1982" in done.out
+
+
+GREET_U = {"answer": {"127.0.0.1 7013": GREET["127.0.0.1 7013"], "127.0.0.1 7037": "time",
+                      "127.0.0.1 7777": None}}
+
+
+def over_udp(prise, settings, command, *arguments, stdin=b""):
+    settings = {"hosts": HOSTS, "zone": None, **settings}
+    return box.run(prise, settings, command, "-u", *arguments, stdin=stdin)
+
+
+@pytest.mark.parametrize("command, words, out", [
+    ("daytime", ["both.test:7013"], "1982"),
+    ("time", ["both.test:7037"], "1961"),
+    ("echo", ["both.test:7777", "hop"], "hop\n"),
+    ("echo", ["both.test:7777", "hop", "-c", 2, "-i", "1ms"], "hop\nhop\n"),
+    ("echo", ["both.test:7777", "-c", 3, "-i", "1ms"], "3 sent, 3 back, 0 lost"),
+])
+def test_datagrams_to_a_family_that_never_answers(prise, command, words, out):
+    """The other one is sent the same, and the rounds begin once an address has answered."""
+    done = over_udp(prise, {"setup": DEAD_IPV6, **GREET_U}, command, "-v", *words)
+    assert done.code == 0 and out in done.out
+    assert "-> [2001:db8::1]:7" in done.err and "-> 127.0.0.1:7" in done.err
+    if "sent" in out:
+        assert done.out.count(" bytes from 127.0.0.1:7777: round=") == 3
+
+
+@pytest.mark.parametrize("command", ["daytime", "time"])
+def test_datagrams_that_nobody_answers(prise, command):
+    """Each address is tried again and again, in the time of one."""
+    setup = DEAD_IPV6 + ["nft 'add rule inet t i ip daddr 127.0.0.1 udp dport 7013 drop'"]
+    done = over_udp(prise, {"setup": setup}, command, "-v", "-t", "1500ms", "both.test:7013")
+    assert done.code == 5
+    for remote in ("[2001:db8::1]:7013", "127.0.0.1:7013"):
+        assert len(re.findall(rf"(?m)^> +\S+  {re.escape(remote)}  0$", done.err)) >= 2, done.err
+
+
+def test_a_refusal_tells_more_than_silence(prise):
+    done = over_udp(prise, {"setup": DEAD_IPV6}, "daytime", "-t", "600ms", "both.test:7013")
+    assert done.code == 4
 
 
 def test_both_families_silent_is_a_timeout(prise):

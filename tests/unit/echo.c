@@ -87,6 +87,25 @@ static void waits_for_the_last_answers_and_then_counts_them_lost(void **state)
 	assert_int_equal(r->sent - r->answered, 1);
 }
 
+static void the_last_round_goes_out_again_and_puts_off_the_next(void **state)
+{
+	struct echo_rounds *r = begin(
+		&(struct echo_client_settings){.count = 2, .interval_ms = 100, .size_bytes = 12});
+	struct moment later = at_ms(50);
+	struct bytes first = send_at(r, 0), again;
+	struct echo_answer answer;
+	uint8_t room[12];
+
+	again = echo_rounds_again(r, &later, room);
+	assert_int_equal(r->sent, 1);
+	assert_int_equal(again.len, first.len);
+	assert_memory_equal(again.data, first.data, first.len);
+	assert_false(due_at(r, 149));
+	assert_true(due_at(r, 150));
+	assert_int_equal(take_at(r, 60, again, &answer), ECHO_ANSWERED);
+	assert_int_equal(take_at(r, 61, first, &answer), ECHO_DUPLICATE);
+}
+
 static void tells_reordered_and_doubled_answers_apart(void **state)
 {
 	struct echo_rounds *r = begin(&(struct echo_client_settings){.count = 3, .size_bytes = 20});
@@ -204,6 +223,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sends_every_interval_and_ends_when_all_is_answered),
 		cmocka_unit_test(waits_for_the_last_answers_and_then_counts_them_lost),
+		cmocka_unit_test(the_last_round_goes_out_again_and_puts_off_the_next),
 		cmocka_unit_test(tells_reordered_and_doubled_answers_apart),
 		cmocka_unit_test(takes_nothing_that_was_not_sent),
 		cmocka_unit_test(a_round_long_ago_is_stale),
