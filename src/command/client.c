@@ -306,6 +306,7 @@ static int client_run(struct client *c, uint64_t dial_ms,
 	int err;
 
 	c->done = c->connected = c->securing = c->stopped = false;
+	c->rests = 0;
 	c->err = 0;
 	err = dial_start(c->loop, c->work, &plan, reached, c, &c->dial);
 	if (err)

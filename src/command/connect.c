@@ -92,6 +92,16 @@ static int connect_parse_source(const char *text, struct address *source)
 			 _("'%s' is no address to connect from"), text);
 }
 
+static int connect_next(void *owner, int *fd, struct address *remote, struct address *local)
+{
+	struct connect_run *run = owner;
+	int err = client_dial_next(&run->client, fd);
+
+	*remote = run->client.remote;
+	*local = run->client.local;
+	return err;
+}
+
 static int connect_talk(struct connect_run *run, const struct options *given, int fd)
 {
 	const struct command_call *call = run->client.call;
@@ -105,6 +115,8 @@ static int connect_talk(struct connect_run *run, const struct options *given, in
 		.late_half = run->tls != NULL,
 		.wait_ms = given->wait_ms,
 		.idle_ms = call->common.timeout_ms,
+		.next = call->common.udp && run->client.rests ? connect_next : NULL,
+		.owner = run,
 	};
 
 	run->session.report = (struct report){
@@ -214,7 +226,10 @@ const struct command command_connect = {
 		"to connect and, once connected, any silence.\n\n"
 		"With -u each read of standard input is one datagram: a line typed, or up to 65507 "
 		"bytes of a pipe or a file. After the end of standard input it waits until no "
-		"datagram has come for the time that --wait tells.\n\n"
+		"datagram has come for the time that --wait tells. Where a name has several "
+		"addresses and one refuses before anything was heard, the next is sent what that "
+		"one was (up to 256 KiB). Silence moves nobody on, since a service may well have "
+		"no answer: -4 or -6 chooses another family where one is dead.\n\n"
 		"With --tls the peer is told of that end only after a silence (--wait): few "
 		"servers know a TLS connection of which one half is closed, and many break off "
 		"what they were saying.\n\n"

@@ -81,6 +81,20 @@ static int ports_probe(struct ports *p, int fd, bool *answered)
 	return *answered ? 0 : err_from_errno(errno);
 }
 
+/* The first address failed with `err`: whether another does not. 0 or ERR_. */
+static int ports_probe_rest(struct ports *p, int err, bool *answered)
+{
+	while (err && p->client.rests) {
+		int fd;
+
+		if (client_dial_next(&p->client, &fd))
+			continue;
+		err = ports_probe(p, fd, answered);
+		close(fd);
+	}
+	return err;
+}
+
 /* `state` is N_(); events have it as it is. */
 static void ports_print(struct ports *p, const char *state, int err, uint64_t took_ns)
 {
@@ -113,6 +127,8 @@ static int ports_test_one(struct ports *p)
 			err = ports_probe(p, fd, &answered);
 		close(fd);
 	}
+	if (err && udp)
+		err = ports_probe_rest(p, err, &answered);
 	loop_refresh(p->client.loop);
 	p->closed += err != 0;
 	if (err && (!p->several || err_exit(err) == err_exit(ERR_NO_NAME)))

@@ -13,9 +13,12 @@
 #include "command/wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,11 +169,89 @@ static struct relay_passed session_in(void *owner, struct bytes in, uint8_t *dat
 	return (struct relay_passed){0, made.reply_len};
 }
 
+/* Peers of several addresses, over UDP. */
+
+static void session_forget(struct session *s)
+{
+	free(s->unanswered);
+	s->unanswered = NULL;
+	s->plan.next = NULL;
+}
+
+/* There is nowhere else to go once somebody has answered, or more was sent than can be kept. */
+static void session_remember(struct session *s, enum relay_direction direction, struct bytes b)
+{
+	size_t len = s->unanswered_len;
+
+	if (!s->plan.next)
+		return;
+	if (!s->unanswered)
+		s->unanswered = malloc(SESSION_UNANSWERED_BYTES);
+	if (direction == RELAY_IN || !s->unanswered ||
+	    SESSION_UNANSWERED_BYTES - len < sizeof b.len + b.len) {
+		session_forget(s);
+		return;
+	}
+	memcpy(s->unanswered + len, &b.len, sizeof b.len);
+	memcpy(s->unanswered + len + sizeof b.len, b.data, b.len);
+	s->unanswered_len += sizeof b.len + b.len;
+}
+
+/* Puts `fd` in the place of the socket that there was, and sends all again. 0 or ERR_. */
+static int session_resend(struct session *s, int fd)
+{
+	bool shown = s->report.call->common.verbose;
+	int err = dup3(fd, s->plan.fd, O_CLOEXEC) < 0 ? err_from_errno(errno) : 0;
+	size_t at = 0, len;
+
+	close(fd);
+	while (!err && at < s->unanswered_len) {
+		struct bytes b;
+
+		memcpy(&len, s->unanswered + at, sizeof len);
+		b = bytes_of(s->unanswered + at + sizeof len, len);
+		at += sizeof len + len;
+		if (send(s->plan.fd, b.data, b.len, MSG_DONTWAIT) < 0 && errno != EAGAIN)
+			err = err_from_errno(errno);
+		else if (shown)
+			wire_bytes(NULL, &s->report.remote, true, b);
+	}
+	return err;
+}
+
+static bool session_elsewhere(void *owner)
+{
+	struct session *s = owner;
+	struct report *r = &s->report;
+	struct address remote, local;
+	int fd, err = s->plan.next ? 0 : ERR_NO_ADDRESS;
+
+	while (err != ERR_NO_ADDRESS) {
+		err = s->plan.next(s->plan.owner, &fd, &remote, &local);
+		if (err)
+			continue;
+		loop_refresh(s->loop);
+		report_close(r, ERR_REFUSED, 0, relay_counts(s->relay).bytes[RELAY_OUT],
+			     loop_now(s->loop)->boot_ns);
+		r->number++;
+		r->remote = remote;
+		r->local = local;
+		r->opened_ns = loop_now(s->loop)->boot_ns;
+		report_open(r);
+		if (session_resend(s, fd) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void session_tap(void *owner, enum relay_direction direction, struct bytes b)
 {
-	const struct session *s = owner;
+	struct session *s = owner;
 
-	wire_bytes(NULL, s->plan.datagrams ? &s->report.remote : NULL, direction == RELAY_OUT, b);
+	if (s->report.call->common.verbose)
+		wire_bytes(NULL, s->plan.datagrams ? &s->report.remote : NULL,
+			   direction == RELAY_OUT, b);
+	session_remember(s, direction, b);
 }
 
 /* The end. */
@@ -297,8 +378,10 @@ int session_run(struct session *s, const struct session_plan *plan)
 		relay.filter[RELAY_OUT] = session_out;
 	if (plan->telnet || common->json)
 		relay.filter[RELAY_IN] = session_in;
-	if (common->verbose)
+	if (common->verbose || plan->next)
 		relay.tap = session_tap;
+	if (plan->next)
+		relay.elsewhere = session_elsewhere;
 	s->terminal = plan->telnet && tcgetattr(STDIN_FILENO, &s->modes) == 0;
 	if (s->terminal)
 		session_set_terminal(s);
@@ -315,6 +398,7 @@ int session_run(struct session *s, const struct session_plan *plan)
 	if (s->terminal)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &s->modes);
 	relay_destroy(s->relay);
+	session_forget(s);
 	stream_close(&relay.near_in);
 	stream_close(&relay.near_out);
 	return code;

@@ -9,7 +9,7 @@
 
 #include <termios.h>
 
-enum { SESSION_COMMAND_BYTES = 128 };
+enum { SESSION_COMMAND_BYTES = 128, SESSION_UNANSWERED_BYTES = 1 << 18 };
 
 struct session_plan {
 	int fd;            /* connected, non-blocking; the caller's */
@@ -23,6 +23,11 @@ struct session_plan {
 	uint64_t wait_ms; /* datagrams, late_half: after the last one, once standard input has
 			   * ended */
 	uint64_t idle_ms; /* ERR_TIMEOUT after so long a silence; 0: never */
+	/* Datagrams: a socket to the next address of a peer of which one cannot be reached, and is
+	 * not known to have answered; the callee's. 0; ERR_NO_ADDRESS: none is left; else there may
+	 * be one more. NULL: it has no other. */
+	int (*next)(void *owner, int *fd, struct address *remote, struct address *local);
+	void *owner;
 };
 
 struct session {
@@ -34,6 +39,11 @@ struct session {
 	int tls_err; /* what broke it under TLS, or 0 */
 	bool done;
 	int signal_number; /* the one that ended it, or 0 */
+
+	/* What goes to the next address too: datagrams, each behind its length (size_t), as long as
+	 * nothing was heard and all have room. */
+	uint8_t *unanswered;
+	size_t unanswered_len;
 
 	/* Telnet on a terminal. */
 	struct telnet telnet;

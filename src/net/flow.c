@@ -54,8 +54,19 @@ static void flow_break(struct relay_flow *f)
 	f->at = f->held = f->piped = f->back_len = 0;
 }
 
-/* Waits, or ends what cannot go on. Always false. A far end that takes no more may still have
- * something to say, so that is read first; that it was a reset is remembered. */
+/* What was read is sent, though not by this flow. Always true. */
+static bool flow_skip(struct relay_flow *f, bool at_sink)
+{
+	if (at_sink) {
+		flow_sent(f, (ssize_t)(f->held - f->at));
+		f->at = f->held;
+	}
+	relay_moved(f->relay);
+	return true;
+}
+
+/* Waits, or ends what cannot go on: false; true when it can after all. A far end that takes no more
+ * may still have something to say, so that is read first; that it was a reset is remembered. */
 static bool flow_failed(struct relay_flow *f, int errnum, bool at_sink)
 {
 	struct relay *r = f->relay;
@@ -66,6 +77,8 @@ static bool flow_failed(struct relay_flow *f, int errnum, bool at_sink)
 	} else if (at_far && at_sink && (errnum == EPIPE || errnum == ECONNRESET)) {
 		r->broken = errnum == ECONNRESET && !flow_other(f)->ended ? ERR_RESET : 0;
 		flow_break(f);
+	} else if (at_far && relay_goes_elsewhere(r, errnum)) {
+		return flow_skip(f, at_sink);
 	} else if (at_far) {
 		relay_end(r, err_from_errno(errnum), RELAY_FAR);
 	} else if (at_sink) {

@@ -66,6 +66,9 @@ void flow_close(struct relay_flow *f);
 /* The relay is over; the first call counts. */
 void relay_end(struct relay *r, int err, enum relay_place place);
 
+/* Far cannot be reached: whether it stands for somebody else now, who has been sent all. */
+bool relay_goes_elsewhere(struct relay *r, int errnum);
+
 /* A byte moved, or a half ended: it is not idle. */
 void relay_moved(struct relay *r);
 

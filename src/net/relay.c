@@ -121,6 +121,21 @@ static void relay_unwatch(struct relay *r)
 	loop_disarm(r->loop, &r->timer);
 }
 
+/* The loop forgets far before its descriptor becomes another socket's; relay_settle has it watched
+ * again. */
+bool relay_goes_elsewhere(struct relay *r, int errnum)
+{
+	struct relay_port *far = &r->port[RELAY_FAR];
+	int err = err_from_errno(errnum);
+
+	if (!r->plan.elsewhere || (err != ERR_REFUSED && err != ERR_UNREACHABLE))
+		return false;
+	loop_remove(r->loop, far->registration);
+	far->registration = 0;
+	far->interest = 0;
+	return r->plan.elsewhere(r->plan.owner);
+}
+
 /* What follows from what the flows have done. Nothing may touch the relay after this. */
 static void relay_settle(struct relay *r)
 {

@@ -1,5 +1,6 @@
 """`prise connect` against ncat, netcat, socat, telnet's options and Python's sockets."""
 
+import json
 import os
 import re
 import select
@@ -310,6 +311,60 @@ def test_answers_are_waited_for_a_second_unless_told(prise):
         begin = time.monotonic()
         assert prise("connect", "-u", f"127.0.0.1:{silent.getsockname()[1]}", stdin="x").code == 0
         assert time.monotonic() - begin >= 1
+
+
+def bound(family, host, port):
+    s = socket.socket(family, socket.SOCK_DGRAM)
+    s.bind((host, port))
+    s.settimeout(SECONDS)
+    return s
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+@pytest.mark.parametrize("words", [[], ["--crlf"], ["--json"], ["-v"]])
+def test_datagrams_of_a_name_whose_first_address_refuses(prise, words):
+    """localhost is ::1 first: what was refused there goes to 127.0.0.1, and what follows too."""
+    port = free_port()
+    end = b"\r\n" if words == ["--crlf"] else b"\n"
+    with bound(socket.AF_INET, "127.0.0.1", port) as server:
+        process = prise.start("connect", "-u", "-w", "300ms", *words, f"localhost:{port}")
+        for text in (b"one", b"two"):
+            process.stdin.write(text + b"\n")
+            process.stdin.flush()
+            data, client = server.recvfrom(65536)
+            assert data == text + end
+            server.sendto(data, client)
+        out, err = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, err
+    if words == ["--json"]:
+        events = [json.loads(line) for line in out.splitlines()]
+        peers = [e["peer"].rpartition(":")[0] for e in events if e["type"] == "conn.open"]
+        assert peers == ["[::1]", "127.0.0.1"]
+        assert [e["why"] for e in events if e["type"] == "conn.close"] == ["refused", "none"]
+    else:
+        assert out == b"one" + end + b"two" + end
+    assert prise("connect", "-z", "-u", "localhost", port).code == 4
+    with bound(socket.AF_INET, "127.0.0.1", port):
+        assert prise("connect", "-z", "-u", "-w", "10ms", "localhost", port).code == 0
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
+def test_who_has_answered_and_then_refuses_is_the_peer(prise):
+    port = free_port()
+    with bound(socket.AF_INET, "127.0.0.1", port) as other:
+        with bound(socket.AF_INET6, "::1", port) as server:
+            process = prise.start("connect", "-u", f"localhost:{port}")
+            process.stdin.write(b"one\n")
+            process.stdin.flush()
+            data, client = server.recvfrom(65536)
+            server.sendto(data, client)
+            assert read_until(process.stdout, b"one\n") == b"one\n"
+        process.stdin.write(b"two\n")
+        process.stdin.flush()
+        assert process.wait(SECONDS) == 4 and b"port unreachable" in process.stderr.read()
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.recv(65536)
 
 
 def test_a_datagram_is_a_read_and_an_empty_one_no_end(prise):

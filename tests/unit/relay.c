@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -453,6 +454,79 @@ static void test_datagrams(void **state)
 	play_finish(&p);
 }
 
+/* Where far goes when it refuses: to `second`, which is sent what the first was. */
+struct removal {
+	struct play play;
+	int far, second;
+	unsigned times;
+};
+
+static bool remove_far(void *owner)
+{
+	struct removal *removal = owner;
+
+	if (removal->times++)
+		return false;
+	assert_true(dup3(removal->second, removal->far, O_CLOEXEC) >= 0);
+	assert_int_equal(send(removal->far, "one", 3, 0), 3);
+	return true;
+}
+
+static int datagram_socket(struct sockaddr_in *at)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	socklen_t len = sizeof *at;
+
+	*at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof *at), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)at, &len), 0);
+	return fd;
+}
+
+static void wait_for_datagram(struct play *p, int fd, const char *expected)
+{
+	uint64_t until_ns = play_deadline_ns(p->loop);
+	char got[100];
+
+	while (recv(fd, got, sizeof got, 0) != (ssize_t)strlen(expected)) {
+		loop_turn(p->loop, 1);
+		assert_true(loop_now(p->loop)->boot_ns < until_ns);
+	}
+	assert_memory_equal(got, expected, strlen(expected));
+}
+
+static void test_datagrams_go_elsewhere(void **state)
+{
+	struct removal removal = {.play = play_begin()};
+	struct play *p = &removal.play;
+	struct sockaddr_in dead, alive;
+	int closed = datagram_socket(&dead), server = datagram_socket(&alive);
+
+	close(closed);
+	play_put_pipes(p);
+	removal.far = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	removal.second = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(connect(removal.far, (struct sockaddr *)&dead, sizeof dead), 0);
+	assert_int_equal(connect(removal.second, (struct sockaddr *)&alive, sizeof alive), 0);
+	p->inside[2] = removal.far;
+	p->plan.far = stream_own(removal.far);
+	p->plan.datagrams = true;
+	p->plan.elsewhere = remove_far;
+	p->plan.owner = &removal.play;
+	play_start(p);
+	assert_int_equal(write(p->outside[0], "one", 3), 3);
+	wait_for_datagram(p, server, "one");
+	assert_int_equal(write(p->outside[0], "three", 5), 5);
+	wait_for_datagram(p, server, "three");
+	close(server);
+	assert_int_equal(write(p->outside[0], "four", 4), 4);
+	play_until_over(p, NULL, 0, 100);
+	assert_int_equal(p->result.err, ERR_REFUSED);
+	assert_int_equal(removal.times, 2);
+	close(removal.second);
+	play_finish(p);
+}
+
 static void test_silence(void **state)
 {
 	struct play p = play_begin();
@@ -494,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_a_far_that_never_reads),
 		cmocka_unit_test(test_a_filter_and_a_tap),
 		cmocka_unit_test(test_datagrams),
+		cmocka_unit_test(test_datagrams_go_elsewhere),
 		cmocka_unit_test(test_silence),
 	};
 
