@@ -5,6 +5,7 @@
 #include "command/publish.h"
 #include "command/say.h"
 #include "command/wire.h"
+#include "kernel/holder.h"
 
 #include <ifaddrs.h>
 #include <signal.h>
@@ -406,15 +407,30 @@ static bool client_is_mine(const struct address *a)
 	return mine;
 }
 
+/* A datagram could be an order to whoever is there: the kernel is asked instead. */
+static bool client_is_listened_on(const struct address *a, bool udp)
+{
+	struct sockaddr_storage ss;
+	struct holder holder;
+	socklen_t len = endpoint_to_sockaddr(a, &ss);
+	bool listens;
+	int fd;
+
+	if (udp)
+		return holder_find("/proc", a, a->port, true, &holder) == 0;
+	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	listens = connect(fd, (struct sockaddr *)&ss, len) == 0;
+	close(fd);
+	return listens;
+}
+
 /* Whether loopback listens on the port that was refused on another address of this machine. */
 static bool client_loopback_listens(const struct client *c)
 {
 	static const uint8_t loopback_v4[4] = {127, 0, 0, 1};
 	struct address asked, a = {0};
-	struct sockaddr_storage ss;
-	socklen_t len;
-	bool listens;
-	int fd;
 
 	if (address_parse_ip(bytes_of_string(c->to.host), &asked) < 0 || address_is_any(&asked) ||
 	    !(address_is_loopback(&asked) || client_is_mine(&asked)))
@@ -427,13 +443,7 @@ static bool client_loopback_listens(const struct client *c)
 	if (address_equal_ip(&a, &asked)) /* 127.0.0.2 is loopback too */
 		return false;
 	a.port = c->to.port;
-	len = endpoint_to_sockaddr(&a, &ss);
-	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	listens = connect(fd, (struct sockaddr *)&ss, len) == 0;
-	close(fd);
-	return listens;
+	return client_is_listened_on(&a, c->call->common.udp);
 }
 
 static bool client_has_source(const struct client *c)
@@ -484,12 +494,13 @@ int client_say(struct client *c, int err)
 		return client_say_no_family(c);
 	if (of_name)
 		return say_error(SAY_RESOLVE, c->to.host, err);
-	if (!c->connected && err == ERR_REFUSED && client_loopback_listens(c)) {
+	if (err == ERR_REFUSED && (!c->connected || c->call->common.udp) &&
+	    client_loopback_listens(c)) {
 		snprintf(advice, sizeof advice,
 			 _("localhost:%u: it listens there, on loopback only; a server is reached "
 			   "from elsewhere when it listens on any:%u"),
 			 c->to.port, c->to.port);
-		return say_error_try(SAY_CONNECT, c->where, err, advice);
+		return say_error_try(c->connected ? SAY_TALK : SAY_CONNECT, c->where, err, advice);
 	}
 	if (err == ERR_NO_FAMILY && !c->connected)
 		return client_say_no_family(c);

@@ -102,6 +102,11 @@ static int connect_next(void *owner, int *fd, struct address *remote, struct add
 	return err;
 }
 
+static int connect_say(void *owner, int err)
+{
+	return client_say(&((struct connect_run *)owner)->client, err);
+}
+
 static int connect_talk(struct connect_run *run, const struct options *given, int fd)
 {
 	const struct command_call *call = run->client.call;
@@ -116,6 +121,7 @@ static int connect_talk(struct connect_run *run, const struct options *given, in
 		.wait_ms = given->wait_ms,
 		.idle_ms = call->common.timeout_ms,
 		.next = call->common.udp && run->client.rests ? connect_next : NULL,
+		.say = connect_say,
 		.owner = run,
 	};
 

@@ -304,6 +304,8 @@ static int session_say(const struct session *s)
 	case RELAY_FAR:
 		break;
 	}
+	if (err == ERR_REFUSED && s->plan.say)
+		return s->plan.say(s->plan.owner, err);
 	return say_error(SAY_TALK, s->plan.where, err);
 }
 

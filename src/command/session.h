@@ -27,6 +27,8 @@ struct session_plan {
 	 * not known to have answered; the callee's. 0; ERR_NO_ADDRESS: none is left; else there may
 	 * be one more. NULL: it has no other. */
 	int (*next)(void *owner, int *fd, struct address *remote, struct address *local);
+	/* What is said of a refusal, with the exit code; NULL: what say.h has for it. */
+	int (*say)(void *owner, int err);
 	void *owner;
 };
 

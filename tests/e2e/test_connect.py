@@ -488,6 +488,22 @@ def test_the_hint_of_loopback_also_for_loopback(prise):
     assert done.code == 4 and "it listens there" not in done.err
 
 
+@pytest.mark.parametrize("words", [["daytime", "-u"], ["time", "-u"], ["echo", "-u"],
+                                   ["connect", "-u"], ["connect", "-z", "-u"]])
+def test_the_hint_of_loopback_for_datagrams(prise, words):
+    """Also where nothing that is sent to find out could be an order."""
+    port = free_port()
+    with bound(socket.AF_INET, "127.0.0.1", port) as server:
+        done = prise(*words, f"127.0.0.2:{port}", *["hop"] * ("echo" in words), stdin="hop")
+        assert done.code == 4 and "(port unreachable)" in done.err, done
+        assert f"localhost:{port}: it listens there" in done.err and f"any:{port}" in done.err
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.recv(65536)
+    done = prise(*words, f"127.0.0.2:{port}", *["hop"] * ("echo" in words), stdin="hop")
+    assert done.code == 4 and "it listens there" not in done.err
+
+
 def test_a_path_where_nobody_listens(prise):
     done = prise("daytime", "unix:/nope")
     assert done.code == 9 and "there is no socket unix:/nope" in done.err
