@@ -170,6 +170,7 @@ static void client_wire(void *owner, const struct conn *conn, enum pump_directio
 {
 	struct client *c = owner;
 
+	c->heard |= direction == PUMP_RECEIVED;
 	if (c->call->common.verbose)
 		wire_bytes(NULL, NULL, direction == PUMP_SENT, b);
 	if (direction == PUMP_RECEIVED && c->talk->heard)
@@ -256,7 +257,8 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 	struct pump_owner calls = {.event = client_event,
 				   .told = client_told,
 				   .closed = client_closed,
-				   .secured = client_secured};
+				   .secured = client_secured,
+				   .wire = client_wire};
 	struct pump_plan plan = {
 		.machine = talk->machine,
 		.settings = talk->settings,
@@ -270,8 +272,6 @@ static int client_make_pump(struct client *c, const struct client_talk *talk)
 
 	int err;
 
-	if (c->call->common.verbose || talk->heard)
-		calls.wire = client_wire;
 	pump_destroy(c->pump);
 	c->pump = NULL;
 	err = client_open_trust(c, talk->tls);
@@ -306,7 +306,7 @@ static int client_run(struct client *c, uint64_t dial_ms,
 	struct dial_plan plan = client_dial_plan(c, dial_ms);
 	int err;
 
-	c->done = c->connected = c->securing = c->stopped = false;
+	c->done = c->connected = c->securing = c->heard = c->stopped = false;
 	c->rests = 0;
 	c->err = 0;
 	err = dial_start(c->loop, c->work, &plan, reached, c, &c->dial);
@@ -483,6 +483,18 @@ static const char *client_own_advice(const struct client *c, int err)
 	return NULL;
 }
 
+/* What was attempted when it ended with `err`. */
+static enum say_attempt client_attempt(const struct client *c, int err)
+{
+	if (c->securing)
+		return SAY_SECURE;
+	if (!c->connected)
+		return SAY_CONNECT;
+	if (err == ERR_TIMEOUT && !c->heard)
+		return c->call->common.udp ? SAY_ASK : SAY_HEAR;
+	return SAY_TALK;
+}
+
 int client_say(struct client *c, int err)
 {
 	char advice[256];
@@ -506,9 +518,5 @@ int client_say(struct client *c, int err)
 		return client_say_no_family(c);
 	if (client_own_advice(c, err))
 		return say_error_try(SAY_CONNECT, c->where, err, client_own_advice(c, err));
-	return trust_say(&c->trust,
-			 c->securing    ? SAY_SECURE
-			 : c->connected ? SAY_TALK
-					: SAY_CONNECT,
-			 c->where, err);
+	return trust_say(&c->trust, client_attempt(c, err), c->where, err);
 }

@@ -37,6 +37,7 @@ struct client {
 	int fd;               /* what client_dial connected */
 	bool connected;       /* what goes wrong from here on is the conversation's */
 	bool securing;        /* or the handshake's */
+	bool heard;           /* the peer said something */
 	bool done, stopped;   /* stopped: by client_stop */
 	int err;
 	struct wheel_timer timer;

@@ -87,6 +87,7 @@ static void client_answered(void *owner, struct racer *racer)
 		return;
 	}
 	race_keep(&x->race, racer);
+	x->client->heard = true;
 	if (x->client->call->common.verbose)
 		wire_bytes(NULL, &racer->remote, false, bytes_of(answer, (size_t)n));
 	client_stop(x->client, client_judge(x->client, bytes_of(answer, (size_t)n)));

@@ -170,6 +170,7 @@ static void echo_take(struct echo *e, struct racer *racer, struct bytes in)
 
 	if (!e->race.kept) {
 		race_keep(&e->race, racer);
+		e->client.heard = true;
 		echo_note_peer(e);
 	}
 	if (e->client.call->common.verbose)

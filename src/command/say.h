@@ -16,6 +16,8 @@ enum say_attempt {
 	SAY_LISTEN,  /* listening on `where` */
 	SAY_SECURE,  /* agreeing on TLS with `where`, which had taken the connection */
 	SAY_TALK,    /* a conversation with `where` that had begun */
+	SAY_HEAR,    /* the first word of `where`, to which the connection stands */
+	SAY_ASK,     /* a datagram to `where`, and the one that answers it */
 	SAY_FILE,    /* opening, reading or writing the file `where` */
 	SAY_RUN,     /* starting the program `where` */
 	SAY_CAPTURE, /* reading frames from the file or interface `where` */

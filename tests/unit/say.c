@@ -9,8 +9,9 @@
 
 #include <cmocka.h>
 
-static const enum say_attempt attempts[] = {SAY_CONNECT, SAY_RESOLVE, SAY_REVERSE, SAY_LISTEN,
-					    SAY_TALK,    SAY_FILE,    SAY_RUN};
+static const enum say_attempt attempts[] = {SAY_CONNECT, SAY_RESOLVE, SAY_REVERSE,
+					    SAY_LISTEN,  SAY_TALK,    SAY_HEAR,
+					    SAY_ASK,     SAY_FILE,    SAY_RUN};
 
 static const int errors[] = {
 #define ERR(name, exit_code, text) ERR_##name,
