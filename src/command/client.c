@@ -492,6 +492,8 @@ static enum say_attempt client_attempt(const struct client *c, int err)
 		return SAY_CONNECT;
 	if (err == ERR_TIMEOUT && !c->heard)
 		return c->call->common.udp ? SAY_ASK : SAY_HEAR;
+	if (err == ERR_LEFT && c->call->common.udp) /* a datagram has no stream to end */
+		return SAY_ASK;
 	return SAY_TALK;
 }
 

@@ -70,6 +70,9 @@ static const struct sentence sentences[] = {
 	{SAY_ASK, ERR_TIMEOUT, N_("%s did not answer in time (timed out)"),
 	 N_("-t DUR to wait longer; a firewall may be dropping packets in silence, or nobody "
 	    "answers datagrams there")},
+	{SAY_ASK, ERR_LEFT,
+	 N_("%s answered with a datagram that holds no whole answer (too short)"),
+	 N_("-v to see what it said; another kind of server may be listening there")},
 	{SAY_CONNECT, ERR_IN_USE, N_("the address to reach %s from is taken (address in use)"),
 	 N_("another port behind --source, or none")},
 	{SAY_LISTEN, ERR_TIMEOUT, N_("nobody came to %s in time (timed out)"),
