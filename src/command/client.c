@@ -6,8 +6,8 @@
 #include "command/say.h"
 #include "command/wire.h"
 #include "kernel/holder.h"
+#include "net/own.h"
 
-#include <ifaddrs.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -389,24 +389,6 @@ void client_end(struct client *c, int err)
 		pump_end(c->pump, c->id, 0, false);
 }
 
-static bool client_is_mine(const struct address *a)
-{
-	struct ifaddrs *list, *i;
-	struct address own;
-	bool mine = false;
-
-	if (getifaddrs(&list) < 0)
-		return false;
-	for (i = list; i && !mine; i = i->ifa_next) {
-		if (!i->ifa_addr)
-			continue;
-		endpoint_from_sockaddr(i->ifa_addr, sizeof(struct sockaddr_storage), &own);
-		mine = own.family == a->family && address_equal_ip(&own, a);
-	}
-	freeifaddrs(list);
-	return mine;
-}
-
 /* A datagram could be an order to whoever is there: the kernel is asked instead. */
 static bool client_is_listened_on(const struct address *a, bool udp)
 {
@@ -433,7 +415,7 @@ static bool client_loopback_listens(const struct client *c)
 	struct address asked, a = {0};
 
 	if (address_parse_ip(bytes_of_string(c->to.host), &asked) < 0 || address_is_any(&asked) ||
-	    !(address_is_loopback(&asked) || client_is_mine(&asked)))
+	    !(address_is_loopback(&asked) || own_has(&asked)))
 		return false;
 	a.family = asked.family;
 	if (a.family == ADDRESS_V4)
@@ -456,6 +438,7 @@ static int client_say_no_family(const struct client *c)
 {
 	char text[sizeof c->where + 128];
 	const struct command_common *common = &c->call->common;
+	struct address literal;
 
 	if (client_has_source(c)) {
 		snprintf(text, sizeof text, _("%s is of another family than the address you chose"),
@@ -464,11 +447,9 @@ static int client_say_no_family(const struct client *c)
 				_("an IPv4 address for an IPv4 peer, an IPv6 address for an IPv6 "
 				  "one"));
 	}
-	return say_error_try(
-		SAY_CONNECT, c->where, ERR_NO_FAMILY,
-		common->v4 || common->v6
-			? NULL
-			: _("`ip address`, which shows the addresses this machine has"));
+	return say_no_family(SAY_CONNECT, c->where,
+			     (common->v4 || common->v6) &&
+				     address_parse_ip(bytes_of_string(c->to.host), &literal) < 0);
 }
 
 /* Before the peer was reached, and of causes that are our own command line's. */

@@ -233,6 +233,17 @@ static int listen_open_host(struct listening *l)
 	return err || l->count ? err : ERR_NO_FAMILY;
 }
 
+/* Whether there would be another family without -4 and -6. */
+static bool listen_chose_family(const struct listening *l)
+{
+	const struct command_common *common = &l->call->common;
+	struct address literal;
+
+	return (common->v4 || common->v6) &&
+	       (l->at.loopback || l->at.any ||
+		address_parse_ip(bytes_of_string(l->at.host), &literal) < 0);
+}
+
 /* 0, or the exit code, having said why. */
 static int listen_open(struct listening *l)
 {
@@ -254,6 +265,8 @@ static int listen_open(struct listening *l)
 		return say_in_use(l->where, tried, l->at.port, udp);
 	if (err == ERR_NO_NAME || err == ERR_NAME_SERVER || err == ERR_NO_ADDRESS)
 		return say_error(SAY_RESOLVE, l->at.host, err);
+	if (err == ERR_NO_FAMILY)
+		return say_no_family(SAY_LISTEN, l->where, listen_chose_family(l));
 	return say_error(SAY_LISTEN, l->where, err);
 }
 

@@ -32,7 +32,7 @@ static const struct sentence sentences[] = {
 	 N_("another port or another network; whoever runs that firewall can allow it")},
 	{SAY_CONNECT, ERR_NO_FAMILY,
 	 N_("this machine has no address of the family that %s needs (no such family here)"),
-	 N_("the other family: leave out -4 or -6")},
+	 N_("`ip address`, which shows the addresses this machine has")},
 	{SAY_CONNECT, ERR_PERMISSION,
 	 N_("this machine does not let you reach %s (permission denied)"),
 	 N_("the rules of the local firewall: `nft list ruleset` as root")},
@@ -83,8 +83,9 @@ static const struct sentence sentences[] = {
 	 N_("a port from 1024 up, or `setcap cap_net_bind_service+ep` on prise, or as root")},
 	{SAY_LISTEN, ERR_NOT_LOCAL, N_("%s is not an address of this machine"),
 	 N_("an address that `ip address` shows, or *:PORT for all of them")},
-	{SAY_LISTEN, ERR_NO_FAMILY, N_("this machine lacks the address family of %s"),
-	 N_("the other family: leave out -4 or -6")},
+	{SAY_LISTEN, ERR_NO_FAMILY,
+	 N_("this machine has no address of the family that %s needs (no such family here)"),
+	 N_("`ip address`, which shows the addresses this machine has")},
 	{SAY_FILE, ERR_NO_FILE, N_("%s: no such file or directory"),
 	 N_("the path: is it spelt right?")},
 	{SAY_FILE, ERR_PERMISSION, N_("%s: permission denied"),
@@ -387,6 +388,12 @@ int say_told(const char *where, int err, const char *text, const char *advice)
 
 	text_put_visible(&shown, bytes_of_string(text), false);
 	return put_error(err, where, line, advice);
+}
+
+int say_no_family(enum say_attempt attempt, const char *where, bool chosen)
+{
+	return say_error_try(attempt, where, ERR_NO_FAMILY,
+			     chosen ? _("the other family: leave out -4 or -6") : NULL);
 }
 
 int say_input(int err)

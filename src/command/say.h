@@ -37,6 +37,10 @@ int say_error_try(enum say_attempt attempt, const char *where, int err, const ch
 /* The same in words of the command's own: `text` and `advice` are whole and translated. */
 int say_told(const char *where, int err, const char *text, const char *advice);
 
+/* This machine has no address of the family that `where` needs; `chosen`: only since -4 or -6 asks
+ * for it. Returns 6. */
+int say_no_family(enum say_attempt attempt, const char *where, bool chosen);
+
 /* Standard input cannot be read. Returns the exit code. */
 int say_input(int err);
 

@@ -130,12 +130,22 @@ static void serve_warn(const struct daemon *daemon, bool insecure)
 	}
 }
 
-static int serve_say_trouble(const struct daemon_trouble *trouble, const char *file, int err)
+static bool serve_is_literal(const char *where)
+{
+	struct address literal;
+	struct endpoint e;
+
+	return endpoint_parse_listen(where, 0, false, &e) == 0 &&
+	       address_parse_ip(bytes_of_string(e.host), &literal) == 0;
+}
+
+static int serve_say_trouble(const struct daemon_trouble *trouble,
+			     const struct configuration_request *request, int err)
 {
 	char text[256];
 
 	if (trouble->unreadable)
-		return say_error(SAY_FILE, file, err);
+		return say_error(SAY_FILE, request->path, err);
 	if (trouble->message[0] && err_exit(err) == 2)
 		return say_usage(trouble->advice[0] ? trouble->advice
 						    : _("prise help serve, and prise serve "
@@ -149,6 +159,10 @@ static int serve_say_trouble(const struct daemon_trouble *trouble, const char *f
 	if (trouble->listening && err == ERR_IN_USE)
 		return say_in_use(trouble->socket.where, &trouble->socket.address,
 				  trouble->socket.port, trouble->socket.datagram);
+	if (trouble->listening && err == ERR_NO_FAMILY)
+		return say_no_family(SAY_LISTEN, trouble->socket.where,
+				     request->families != NAME_BOTH &&
+					     !serve_is_literal(trouble->socket.where));
 	if (trouble->listening)
 		return say_error(SAY_LISTEN, trouble->socket.where, err);
 	snprintf(text, sizeof text, _("%s cannot start: %s"),
@@ -207,14 +221,14 @@ static int serve_run(struct command_call *call)
 	log.call = call;
 	if (given->check_config) {
 		err = daemon_check(&plan.request, &trouble);
-		return err ? serve_say_trouble(&trouble, given->file, err) : 0;
+		return err ? serve_say_trouble(&trouble, &plan.request, err) : 0;
 	}
 	(void)_("SERVICE"); /* the first message loads the catalogue: the sandbox would forbid it */
 	wire_begin();
 	signal(SIGPIPE, SIG_IGN);
 	err = daemon_start(&daemon, &plan, &trouble);
 	if (err)
-		return serve_say_trouble(&trouble, given->file, err);
+		return serve_say_trouble(&trouble, &plan.request, err);
 	if (!call->common.quiet)
 		serve_print_table(daemon);
 	serve_warn(daemon, given->insecure);

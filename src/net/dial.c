@@ -8,10 +8,10 @@
  * Sources: RFC 8305; connect(2), ip(7) on IP_RECVERR, unix(7). */
 #include "net/dial.h"
 
+#include "net/own.h"
 #include "proto/happy.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
@@ -55,34 +55,6 @@ static uint64_t now_ns(const struct dial *d)
 	return loop_now(d->loop)->boot_ns;
 }
 
-/* Whether an address of this machine's own could speak to `to`: one of its family, and not just
- * loopback or link-local unless `to` is such itself. */
-static bool could_speak_to(const struct ifaddrs *own, const struct address *to)
-{
-	struct address a;
-
-	if (own->ifa_addr == NULL)
-		return false;
-	endpoint_from_sockaddr(own->ifa_addr, sizeof(struct sockaddr_storage), &a);
-	if (a.family != to->family)
-		return false;
-	if (address_is_loopback(to))
-		return true;
-	return !address_is_loopback(&a) && (a.scope == 0 || to->scope != 0);
-}
-
-static bool has_family_of(const struct address *to)
-{
-	struct ifaddrs *list, *i;
-
-	if (getifaddrs(&list) != 0)
-		return true;
-	for (i = list; i != NULL && !could_speak_to(i, to); i = i->ifa_next)
-		;
-	freeifaddrs(list);
-	return i != NULL;
-}
-
 /* What connect(2) meant by `errnum`. EADDRNOTAVAIL without a source of our own is either a family
  * that is switched off or no port left. */
 static int err_of_connect(const struct address *to, int errnum)
@@ -94,9 +66,9 @@ static int err_of_connect(const struct address *to, int errnum)
 	case EPERM:
 		return is_ip ? ERR_PROHIBITED : ERR_PERMISSION;
 	case ENETUNREACH:
-		return has_family_of(to) ? ERR_UNREACHABLE : ERR_NO_FAMILY;
+		return own_could_speak_to(to) ? ERR_UNREACHABLE : ERR_NO_FAMILY;
 	case EADDRNOTAVAIL:
-		return has_family_of(to) ? ERR_IN_USE : ERR_NO_FAMILY;
+		return own_could_speak_to(to) ? ERR_IN_USE : ERR_NO_FAMILY;
 	case EINVAL: /* a blackhole route, a link-local address without its interface */
 	case ENOPROTOOPT:
 		return is_ip ? ERR_UNREACHABLE : ERR_SYSTEM;

@@ -7,6 +7,7 @@
 #include "net/listener.h"
 
 #include "base/err.h"
+#include "net/own.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -261,6 +262,8 @@ int listener_open(const struct listener_bind *bind_to, struct address *bound)
 	return fd;
 out:
 	err = err_from_errno(errno);
+	if (err == ERR_NOT_LOCAL && !own_has_family(bind_to->address.family))
+		err = ERR_NO_FAMILY;
 	close(fd);
 	return err;
 }

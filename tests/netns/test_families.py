@@ -84,6 +84,34 @@ def test_ipv6_off_and_nothing_else_to_try(prise, where):
     assert done.code == 6 and "no such family" in done.err
 
 
+@pytest.mark.parametrize("command, where, helps", [
+    (["listen"], "4444", True), (["listen", "-u"], "any:4444", None),
+    (["listen"], "[::1]:4444", False), (["serve"], "echo=:4444", True),
+    (["serve"], "echo=[::1]:4444", False), (["echo", "-u"], "::1", False),
+    (["daytime"], "localhost", True), (["get"], "http://[::1]/", False),
+    (["get"], "http://six.test/", True),
+])
+def test_ipv6_off_and_only_ipv6_asked_for(prise, command, where, helps):
+    """The family is missing, whatever was asked for; leaving out -6 helps a name, no literal.
+    Everywhere (`any`) can be listened on without an address."""
+    settings = {"hosts": HOSTS, "zone": None, "setup": [NO_IPV6]}
+    done = box.run(prise, settings, command[0], "-6", *command[1:], where, *["hop"] *
+                   ("echo" in command), *["-t", "100ms"] * ("serve" not in command))
+    if helps is None:
+        assert done.code == 5, done
+    else:
+        assert done.code == 6 and "no such family here" in done.err, done
+        assert ("leave out -4 or -6" in done.err) == helps, done
+        assert ("`ip address`" in done.err) != helps, done
+
+
+def test_ipv6_off_and_a_name_of_both_to_listen_on(prise):
+    """What there is of it is listened on."""
+    done = box.run(prise, {"hosts": HOSTS, "zone": None, "setup": [NO_IPV6]},
+                   "listen", "-t", "100ms", "loop.test:4444")
+    assert done.code == 5 and "nobody came" in done.err, done
+
+
 def test_ipv6_off_and_nobody_listens(prise):
     done = daytime(prise, {"setup": [NO_IPV6]}, "localhost:7013")
     assert done.code == 4
