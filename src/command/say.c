@@ -30,6 +30,8 @@ static const struct sentence sentences[] = {
 	 N_("`ip route get ADDRESS`, which shows the way this machine would take")},
 	{SAY_CONNECT, ERR_PROHIBITED, N_("a firewall or router forbids the way to %s (prohibited)"),
 	 N_("another port or another network; whoever runs that firewall can allow it")},
+	{SAY_CONNECT, ERR_NO_ROUTE, N_("this machine has no route to %s (network unreachable)"),
+	 N_("`ip address` and `ip route`, which show what this machine is connected to")},
 	{SAY_CONNECT, ERR_NO_FAMILY,
 	 N_("this machine has no address of the family that %s needs (no such family here)"),
 	 N_("`ip address`, which shows the addresses this machine has")},

@@ -55,6 +55,12 @@ static uint64_t now_ns(const struct dial *d)
 	return loop_now(d->loop)->boot_ns;
 }
 
+/* None of this machine's addresses leads to `to`. */
+static int err_of_no_way(const struct address *to)
+{
+	return own_has_family(to->family) ? ERR_NO_ROUTE : ERR_NO_FAMILY;
+}
+
 /* What connect(2) meant by `errnum`. EADDRNOTAVAIL without a source of our own is either a family
  * that is switched off or no port left. */
 static int err_of_connect(const struct address *to, int errnum)
@@ -66,9 +72,9 @@ static int err_of_connect(const struct address *to, int errnum)
 	case EPERM:
 		return is_ip ? ERR_PROHIBITED : ERR_PERMISSION;
 	case ENETUNREACH:
-		return own_could_speak_to(to) ? ERR_UNREACHABLE : ERR_NO_FAMILY;
+		return own_could_speak_to(to) ? ERR_UNREACHABLE : err_of_no_way(to);
 	case EADDRNOTAVAIL:
-		return own_could_speak_to(to) ? ERR_IN_USE : ERR_NO_FAMILY;
+		return own_could_speak_to(to) ? ERR_IN_USE : err_of_no_way(to);
 	case EINVAL: /* a blackhole route, a link-local address without its interface */
 	case ENOPROTOOPT:
 		return is_ip ? ERR_UNREACHABLE : ERR_SYSTEM;

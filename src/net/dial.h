@@ -28,7 +28,9 @@ struct dial_attempt {
 struct dial_result {
 	int err; /* 0; of the name (ERR_NO_NAME..., ERR_NAME_SERVER also when the time was up
 		  * before it answered), or the most telling of the attempts (happy_error):
-		  * ERR_REFUSED, ERR_PROHIBITED, ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_FAMILY
+		  * ERR_REFUSED, ERR_PROHIBITED, ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_ROUTE
+		  * (this machine has addresses of the family, but only loopback's or the
+		  * link's), ERR_NO_FAMILY
 		  * (this machine has no address of the only family that was there to
 		  * try), ERR_NO_FILE and ERR_PERMISSION (unix), ERR_NOT_LOCAL, ERR_IN_USE
 		  * (source, or no port free), ERR_DESCRIPTORS, ERR_MEMORY, ... */

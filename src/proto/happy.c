@@ -111,8 +111,8 @@ bool happy_over(const struct happy *h)
 /* The lower, the more telling. What is not named here is this machine's own refusal to try. */
 static unsigned rank(int err)
 {
-	static const int by_rank[] = {ERR_REFUSED,     ERR_RESET,   ERR_PROHIBITED,
-				      ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_FAMILY};
+	static const int by_rank[] = {ERR_REFUSED, ERR_RESET,    ERR_PROHIBITED, ERR_UNREACHABLE,
+				      ERR_TIMEOUT, ERR_NO_ROUTE, ERR_NO_FAMILY};
 
 	for (unsigned i = 0; i < sizeof(by_rank) / sizeof(by_rank[0]); i++)
 		if (err == by_rank[i])

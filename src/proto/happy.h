@@ -50,8 +50,8 @@ bool happy_over(const struct happy *h);
 
 /* 0 when one has won, else the most telling error of all attempts: first what kept this machine
  * from trying (no descriptors, no permission), then refused, prohibited, unreachable, timed out,
- * and last that this machine lacks the family, which says nothing about the peer. ERR_NO_ADDRESS
- * when there was none to try. */
+ * and last that this machine has no route or lacks the family, which says nothing about the peer.
+ * ERR_NO_ADDRESS when there was none to try. */
 int happy_error(const struct happy *h);
 
 #endif

@@ -105,6 +105,14 @@ def test_ipv6_off_and_only_ipv6_asked_for(prise, command, where, helps):
         assert ("`ip address`" in done.err) != helps, done
 
 
+@pytest.mark.parametrize("where", ["192.0.2.1", "2001:db8::9", "away.test"])
+@pytest.mark.parametrize("options", [[], ["-u"]])
+def test_only_loopback_is_no_lack_of_a_family(prise, where, options):
+    settings = {"hosts": "192.0.2.1 away.test\n2001:db8::9 away.test\n", "zone": None}
+    done = box.run(prise, settings, "daytime", *options, where)
+    assert done.code == 6 and "this machine has no route to " in done.err, done
+
+
 def test_ipv6_off_and_a_name_of_both_to_listen_on(prise):
     """What there is of it is listened on."""
     done = box.run(prise, {"hosts": HOSTS, "zone": None, "setup": [NO_IPV6]},

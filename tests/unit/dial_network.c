@@ -84,7 +84,10 @@ static void test_unreachable_and_prohibited(void **state)
 
 	if (!private_here() || !private_run("ip -V"))
 		skip();
-	assert_int_equal(dialing_run(&plan).result.err, ERR_NO_FAMILY); /* only loopback here */
+	assert_int_equal(dialing_run(&plan).result.err, ERR_NO_ROUTE); /* only loopback here */
+	plan = dialing_plan("[2001:db8:1::1]:7");
+	assert_int_equal(dialing_run(&plan).result.err, ERR_NO_ROUTE);
+	plan = dialing_plan("198.51.100.1:7");
 	assert_true(private_run("ip addr add 192.0.2.1/24 dev lo && "
 				"ip addr add 2001:db8::1/64 nodad dev lo"));
 	assert_int_equal(dialing_run(&plan).result.err, ERR_UNREACHABLE);

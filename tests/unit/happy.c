@@ -150,7 +150,8 @@ static void test_gives_up(void **state)
 static void test_most_telling_error(void **state)
 {
 	static const int in_order[] = {ERR_DESCRIPTORS, ERR_REFUSED, ERR_PROHIBITED,
-				       ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_FAMILY};
+				       ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NO_ROUTE,
+				       ERR_NO_FAMILY};
 	const unsigned count = sizeof(in_order) / sizeof(in_order[0]);
 
 	for (unsigned a = 0; a < count; a++) {
