@@ -101,3 +101,8 @@ int err_from_errno(int errnum)
 	}
 	return ERR_SYSTEM;
 }
+
+int err_from_peer(int errnum)
+{
+	return errnum == EACCES || errnum == EPERM ? ERR_PROHIBITED : err_from_errno(errnum);
+}

@@ -29,4 +29,8 @@ int err_exit(int err);
 /* The ERR_ that says what a system call meant by `errnum`; ERR_SYSTEM when none says more. */
 int err_from_errno(int errnum);
 
+/* The same of a socket that is connected over IP: what is not permitted there a firewall or a
+ * router forbids (ERR_PROHIBITED). */
+int err_from_peer(int errnum);
+
 #endif

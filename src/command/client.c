@@ -399,7 +399,8 @@ static bool client_is_listened_on(const struct address *a, bool udp)
 	int fd;
 
 	if (udp)
-		return holder_find("/proc", a, a->port, true, &holder) == 0;
+		return holder_find("/proc", a, a->port, true, &holder) == 0 &&
+		       address_equal_ip(&holder.local, a);
 	fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;

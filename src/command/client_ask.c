@@ -29,7 +29,7 @@ static void client_send_request(void *owner, struct racer *racer)
 	struct client_exchange *x = owner;
 
 	if (send(racer->fd, x->request.data, x->request.len, MSG_DONTWAIT) < 0 && errno != EAGAIN)
-		race_failed(&x->race, racer, err_from_errno(errno));
+		race_failed(&x->race, racer, err_from_peer(errno));
 	else if (x->client->call->common.verbose)
 		wire_bytes(NULL, &racer->remote, true, x->request);
 }
@@ -83,7 +83,7 @@ static void client_answered(void *owner, struct racer *racer)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		race_failed(&x->race, racer, err_from_errno(errno));
+		race_failed(&x->race, racer, err_from_peer(errno));
 		return;
 	}
 	race_keep(&x->race, racer);

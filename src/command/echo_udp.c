@@ -66,7 +66,7 @@ static void echo_send(void *owner, struct racer *racer)
 		n = send(racer->fd, b.data, b.len, MSG_DONTWAIT);
 	}
 	if (n < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ECONNREFUSED)
-		echo_failed(e, racer, err_from_errno(errno));
+		echo_failed(e, racer, err_from_peer(errno));
 	else if (n >= 0 && e->client.call->common.verbose)
 		wire_bytes(NULL, &racer->remote, true, b);
 }
@@ -208,7 +208,7 @@ static void echo_readable(void *owner, struct racer *racer)
 		if (n >= 0)
 			echo_take(e, racer, bytes_of(datagram, (size_t)n));
 		else if (errno != EAGAIN && errno != EINTR)
-			echo_failed(e, racer, err_from_errno(errno));
+			echo_failed(e, racer, err_from_peer(errno));
 		else
 			break;
 	}
@@ -224,10 +224,10 @@ static void echo_plan_rounds(struct echo *e)
 	uint64_t wait_ms = client_timeout_ms(&e->client, ECHO_LAST_MS);
 
 	if (plan.text && e->given->count == 0) {
-		wait_ms = client_timeout_ms(&e->client, ECHO_TRIES_MS) / ECHO_TRIES;
+		e->tries_ns = client_timeout_ms(&e->client, ECHO_TRIES_MS) * MOMENT_MS;
+		wait_ms = e->tries_ns / MOMENT_MS / ECHO_TRIES;
 		plan.count = ECHO_TRIES;
 		plan.interval_ms = wait_ms;
-		e->tries_ns = ECHO_TRIES * wait_ms * MOMENT_MS;
 	} else if (plan.interval_ms == 0) {
 		plan.interval_ms = ECHO_HASTE_MS;
 	}

@@ -202,12 +202,12 @@ static int listen_open_both(struct listening *l)
 {
 	static const uint8_t v4[4] = {127, 0, 0, 1}, v6[16] = {[15] = 1};
 	const struct command_common *common = &l->call->common;
-	int err = common->v6 ? ERR_NO_FAMILY : listen_open_family(l, v4, ADDRESS_V4), err6;
+	int err = common->v6 ? ERR_FAMILY_OFF : listen_open_family(l, v4, ADDRESS_V4), err6;
 
-	if ((err && err != ERR_NO_FAMILY && err != ERR_NOT_LOCAL) || common->v4)
+	if ((err && err != ERR_FAMILY_OFF && err != ERR_NOT_LOCAL) || common->v4)
 		return err;
 	err6 = listen_open_family(l, v6, ADDRESS_V6);
-	if (l->count && (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL))
+	if (l->count && (err6 == ERR_FAMILY_OFF || err6 == ERR_NOT_LOCAL))
 		return 0;
 	return err6;
 }
@@ -227,10 +227,10 @@ static int listen_open_host(struct listening *l)
 		return answer.err;
 	for (unsigned i = 0; i < answer.count && !err; i++) {
 		err = listen_open_address(l, &answer.address[i]);
-		if (err == ERR_NO_FAMILY && answer.count > 1)
+		if (err == ERR_FAMILY_OFF && answer.count > 1)
 			err = 0;
 	}
-	return err || l->count ? err : ERR_NO_FAMILY;
+	return err || l->count ? err : ERR_FAMILY_OFF;
 }
 
 /* Whether there would be another family without -4 and -6. */
@@ -265,7 +265,7 @@ static int listen_open(struct listening *l)
 		return say_in_use(l->where, tried, l->at.port, udp);
 	if (err == ERR_NO_NAME || err == ERR_NAME_SERVER || err == ERR_NO_ADDRESS)
 		return say_error(SAY_RESOLVE, l->at.host, err);
-	if (err == ERR_NO_FAMILY)
+	if (err == ERR_FAMILY_OFF)
 		return say_no_family(SAY_LISTEN, l->where, listen_chose_family(l));
 	return say_error(SAY_LISTEN, l->where, err);
 }

@@ -74,11 +74,11 @@ static int ports_probe(struct ports *p, int fd, bool *answered)
 
 	*answered = false;
 	if (send(fd, "", 0, 0) < 0)
-		return err_from_errno(errno);
+		return err_from_peer(errno);
 	if (poll(&ready, 1, p->wait_ms && p->wait_ms <= INT32_MAX ? (int)p->wait_ms : -1) <= 0)
 		return 0;
 	*answered = recv(fd, &byte, sizeof byte, MSG_DONTWAIT) >= 0;
-	return *answered ? 0 : err_from_errno(errno);
+	return *answered ? 0 : err_from_peer(errno);
 }
 
 /* The first address failed with `err`: whether another does not. 0 or ERR_. */

@@ -66,6 +66,10 @@ static const struct sentence sentences[] = {
 	{SAY_TALK, ERR_REFUSES, N_("%s refuses this"), N_("-v to see its words")},
 	{SAY_TALK, ERR_REFUSED, N_("nobody listens on %s (port unreachable)"),
 	 N_("another port as HOST:PORT; on this machine `ss -lun` lists who listens")},
+	{SAY_TALK, ERR_UNREACHABLE, N_("there is no way to %s (unreachable)"),
+	 N_("`ip route get ADDRESS`, which shows the way this machine would take")},
+	{SAY_TALK, ERR_PROHIBITED, N_("a firewall or router forbids the way to %s (prohibited)"),
+	 N_("another port or another network; whoever runs that firewall can allow it")},
 	{SAY_HEAR, ERR_TIMEOUT,
 	 N_("%s took the connection, but did not answer in time (timed out)"),
 	 N_("-t DUR to wait longer; another kind of server may be listening there")},
@@ -85,7 +89,7 @@ static const struct sentence sentences[] = {
 	 N_("a port from 1024 up, or `setcap cap_net_bind_service+ep` on prise, or as root")},
 	{SAY_LISTEN, ERR_NOT_LOCAL, N_("%s is not an address of this machine"),
 	 N_("an address that `ip address` shows, or *:PORT for all of them")},
-	{SAY_LISTEN, ERR_NO_FAMILY,
+	{SAY_LISTEN, ERR_FAMILY_OFF,
 	 N_("this machine has no address of the family that %s needs (no such family here)"),
 	 N_("`ip address`, which shows the addresses this machine has")},
 	{SAY_FILE, ERR_NO_FILE, N_("%s: no such file or directory"),
@@ -394,7 +398,7 @@ int say_told(const char *where, int err, const char *text, const char *advice)
 
 int say_no_family(enum say_attempt attempt, const char *where, bool chosen)
 {
-	return say_error_try(attempt, where, ERR_NO_FAMILY,
+	return say_error_try(attempt, where, attempt == SAY_LISTEN ? ERR_FAMILY_OFF : ERR_NO_FAMILY,
 			     chosen ? _("the other family: leave out -4 or -6") : NULL);
 }
 

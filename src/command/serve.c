@@ -159,7 +159,7 @@ static int serve_say_trouble(const struct daemon_trouble *trouble,
 	if (trouble->listening && err == ERR_IN_USE)
 		return say_in_use(trouble->socket.where, &trouble->socket.address,
 				  trouble->socket.port, trouble->socket.datagram);
-	if (trouble->listening && err == ERR_NO_FAMILY)
+	if (trouble->listening && err == ERR_FAMILY_OFF)
 		return say_no_family(SAY_LISTEN, trouble->socket.where,
 				     request->families != NAME_BOTH &&
 					     !serve_is_literal(trouble->socket.where));

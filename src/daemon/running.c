@@ -127,7 +127,7 @@ static void running_trouble(void *owner, int err, const struct address *remote)
 	struct event e;
 
 	/* A pause is the same trouble for every listener of the daemon: one warning will do. */
-	if (!remote && ((told_ns && now_ns - told_ns < RUNNING_PAUSED_NS) ||
+	if (!remote && ((told_ns && now_ns < told_ns + RUNNING_PAUSED_NS) ||
 			!atomic_compare_exchange_strong(paused_ns, &told_ns, now_ns)))
 		return;
 	event_init(&e, EVENT_WARNING, remote ? "conn.refused" : "listen.paused",

@@ -163,12 +163,12 @@ static int running_open_both(struct running *r, const struct endpoint *e,
 		return running_open_address(r, &v6, NULL, trouble);
 	err4 = running_open_address(r, &v4, NULL, trouble);
 	if (r->configuration.families == NAME_V4_ONLY ||
-	    (err4 && err4 != ERR_NO_FAMILY && err4 != ERR_NOT_LOCAL))
+	    (err4 && err4 != ERR_FAMILY_OFF && err4 != ERR_NOT_LOCAL))
 		return err4;
 	if (e->port == 0 && r->sockets > before)
 		chosen = r->socket[before].address.port;
 	err6 = running_open_v6(r, &v6, chosen, trouble);
-	if (err6 == ERR_NO_FAMILY || err6 == ERR_NOT_LOCAL)
+	if (err6 == ERR_FAMILY_OFF || err6 == ERR_NOT_LOCAL)
 		return err4;
 	return err6;
 }
@@ -188,7 +188,7 @@ static int running_open_host(struct running *r, const struct endpoint *e,
 		endpoint_put(&host, e);
 	for (unsigned i = 0; i < answer->count && !err; i++) {
 		err = running_open_address(r, &answer->address[i], NULL, trouble);
-		if (err == ERR_NO_FAMILY || err == ERR_NOT_LOCAL) {
+		if (err == ERR_FAMILY_OFF || err == ERR_NOT_LOCAL) {
 			missing = err;
 			err = 0;
 		}

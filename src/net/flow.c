@@ -80,7 +80,7 @@ static bool flow_failed(struct relay_flow *f, int errnum, bool at_sink)
 	} else if (at_far && relay_goes_elsewhere(r, errnum)) {
 		return flow_skip(f, at_sink);
 	} else if (at_far) {
-		relay_end(r, err_from_errno(errnum), RELAY_FAR);
+		relay_end(r, err_from_peer(errnum), RELAY_FAR);
 	} else if (at_sink) {
 		relay_end(r, errnum == EPIPE ? ERR_LEFT : err_from_errno(errnum), RELAY_NEAR_OUT);
 	} else {

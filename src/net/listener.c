@@ -263,7 +263,7 @@ int listener_open(const struct listener_bind *bind_to, struct address *bound)
 out:
 	err = err_from_errno(errno);
 	if (err == ERR_NOT_LOCAL && !own_has_family(bind_to->address.family))
-		err = ERR_NO_FAMILY;
+		err = ERR_FAMILY_OFF;
 	close(fd);
 	return err;
 }

@@ -47,7 +47,7 @@ struct listener_bind {
 
 /* A bound (and, for streams, listening) socket, non-blocking, close-on-exec; v6 only hears v6.
  * Streams always have SO_REUSEADDR, so a restart binds at once. Returns the descriptor, or
- * ERR_IN_USE, ERR_PERMISSION, ERR_NOT_LOCAL, ERR_NO_FAMILY, ERR_DESCRIPTORS, ERR_SYSTEM. `*bound`
+ * ERR_IN_USE, ERR_PERMISSION, ERR_NOT_LOCAL, ERR_FAMILY_OFF, ERR_DESCRIPTORS, ERR_SYSTEM. `*bound`
  * gets the address in use, its port filled in. */
 int listener_open(const struct listener_bind *bind, struct address *bound);
 

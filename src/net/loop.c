@@ -309,7 +309,10 @@ void loop_remove(struct loop *loop, int64_t registration)
 
 void loop_arm(struct loop *loop, struct wheel_timer *timer, uint64_t boot_ns)
 {
-	wheel_arm(&loop->wheel, timer, (boot_ns + MOMENT_MS - 1) / MOMENT_MS);
+	if (boot_ns == MOMENT_NEVER)
+		wheel_cancel(&loop->wheel, timer);
+	else
+		wheel_arm(&loop->wheel, timer, (boot_ns + MOMENT_MS - 1) / MOMENT_MS);
 }
 
 void loop_disarm(struct loop *loop, struct wheel_timer *timer)

@@ -52,7 +52,7 @@ void *loop_owner(struct loop *loop, int64_t registration, loop_ready *ready);
 /* Forgets the registration; close the descriptor after, not before. */
 void loop_remove(struct loop *loop, int64_t registration);
 
-/* Timers are wheel timers; `due` gets the loop as its context. */
+/* Timers are wheel timers; `due` gets the loop as its context. MOMENT_NEVER disarms. */
 void loop_arm(struct loop *loop, struct wheel_timer *timer, uint64_t boot_ns);
 void loop_disarm(struct loop *loop, struct wheel_timer *timer);
 

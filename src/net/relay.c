@@ -126,9 +126,10 @@ static void relay_unwatch(struct relay *r)
 bool relay_goes_elsewhere(struct relay *r, int errnum)
 {
 	struct relay_port *far = &r->port[RELAY_FAR];
-	int err = err_from_errno(errnum);
+	int err = err_from_peer(errnum);
 
-	if (!r->plan.elsewhere || (err != ERR_REFUSED && err != ERR_UNREACHABLE))
+	if (!r->plan.elsewhere ||
+	    (err != ERR_REFUSED && err != ERR_UNREACHABLE && err != ERR_PROHIBITED))
 		return false;
 	loop_remove(r->loop, far->registration);
 	far->registration = 0;

@@ -100,7 +100,8 @@ def test_ipv6_off_and_only_ipv6_asked_for(prise, command, where, helps):
     if helps is None:
         assert done.code == 5, done
     else:
-        assert done.code == 6 and "no such family here" in done.err, done
+        code = 9 if command[0] in ("listen", "serve") else 6
+        assert done.code == code and "no such family here" in done.err, done
         assert ("leave out -4 or -6" in done.err) == helps, done
         assert ("`ip address`" in done.err) != helps, done
 
@@ -123,6 +124,22 @@ def test_ipv6_off_and_a_name_of_both_to_listen_on(prise):
 def test_ipv6_off_and_nobody_listens(prise):
     done = daytime(prise, {"setup": [NO_IPV6]}, "localhost:7013")
     assert done.code == 4
+
+
+FORBIDS = ["nft add table inet t",
+           "nft 'add chain inet t o { type filter hook output priority 0; }'",
+           "nft 'add rule inet t o ip6 daddr ::1 udp dport 7013 drop'"]
+
+
+@pytest.mark.parametrize("command", [["daytime", "-u"], ["time", "-u"], ["echo", "-u"],
+                                     ["connect", "-u"], ["connect", "-z", "-u"]])
+def test_what_a_firewall_here_forbids_over_udp(prise, command):
+    """It is told as over TCP, and of one address alone."""
+    text = ["hop"] if command[0] == "echo" else []
+    done = over_udp(prise, {"setup": FORBIDS}, *command, "[::1]:7013", *text, stdin=b"hop\n")
+    assert done.code == 6 and "prohibited" in done.err, done
+    done = over_udp(prise, {"setup": FORBIDS}, *command, "loop.test:7013", *text, stdin=b"hop\n")
+    assert done.code == 4, done
 
 
 @pytest.mark.parametrize("option, name", [("-6", "four.test"), ("-4", "six.test")])
