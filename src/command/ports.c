@@ -81,15 +81,18 @@ static int ports_probe(struct ports *p, int fd, bool *answered)
 	return *answered ? 0 : err_from_peer(errno);
 }
 
-/* The first address failed with `err`: whether another does not. 0 or ERR_. */
+/* The first address failed with `err`: whether another does not. 0 or ERR_; that somebody refuses
+ * says more than that there is no way to somebody. */
 static int ports_probe_rest(struct ports *p, int err, bool *answered)
 {
 	while (err && p->client.rests) {
-		int fd;
+		int fd, next;
 
 		if (client_dial_next(&p->client, &fd))
 			continue;
-		err = ports_probe(p, fd, answered);
+		next = ports_probe(p, fd, answered);
+		if (!next || err != ERR_REFUSED)
+			err = next;
 		close(fd);
 	}
 	return err;

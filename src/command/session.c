@@ -211,15 +211,15 @@ static int session_resend(struct session *s, int fd)
 		memcpy(&len, s->unanswered + at, sizeof len);
 		b = bytes_of(s->unanswered + at + sizeof len, len);
 		at += sizeof len + len;
-		if (send(s->plan.fd, b.data, b.len, MSG_DONTWAIT) < 0 && errno != EAGAIN)
-			err = err_from_errno(errno);
+		if (send(s->plan.fd, b.data, b.len, MSG_DONTWAIT) < 0)
+			err = errno == EAGAIN ? 0 : err_from_peer(errno); /* as lost on the way */
 		else if (shown)
 			wire_bytes(NULL, &s->report.remote, true, b);
 	}
 	return err;
 }
 
-static bool session_elsewhere(void *owner)
+static bool session_elsewhere(void *owner, int why)
 {
 	struct session *s = owner;
 	struct report *r = &s->report;
@@ -231,7 +231,7 @@ static bool session_elsewhere(void *owner)
 		if (err)
 			continue;
 		loop_refresh(s->loop);
-		report_close(r, ERR_REFUSED, 0, relay_counts(s->relay).bytes[RELAY_OUT],
+		report_close(r, why, 0, relay_counts(s->relay).bytes[RELAY_OUT],
 			     loop_now(s->loop)->boot_ns);
 		r->number++;
 		r->remote = remote;

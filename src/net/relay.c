@@ -134,7 +134,7 @@ bool relay_goes_elsewhere(struct relay *r, int errnum)
 	loop_remove(r->loop, far->registration);
 	far->registration = 0;
 	far->interest = 0;
-	return r->plan.elsewhere(r->plan.owner);
+	return r->plan.elsewhere(r->plan.owner, err);
 }
 
 /* What follows from what the flows have done. Nothing may touch the relay after this. */

@@ -60,10 +60,10 @@ struct relay_plan {
 	relay_filter *filter[2];
 	/* The bytes as they are at the far end, as soon as they were read. */
 	void (*tap)(void *owner, enum relay_direction direction, struct bytes b);
-	/* Datagrams: far cannot be reached (ERR_REFUSED, ERR_UNREACHABLE). True when another
+	/* Datagrams: far cannot be reached, by `err`. True when another
 	 * socket stands behind its descriptor now, on which all that was read of near, as `tap` was
 	 * shown it, has been sent once more. */
-	bool (*elsewhere)(void *owner);
+	bool (*elsewhere)(void *owner, int err);
 	/* Called once, from the loop; relay_destroy is allowed within it. */
 	void (*over)(void *owner, const struct relay_result *result);
 	void *owner;

@@ -461,7 +461,7 @@ struct removal {
 	unsigned times;
 };
 
-static bool remove_far(void *owner)
+static bool remove_far(void *owner, int err)
 {
 	struct removal *removal = owner;
 
