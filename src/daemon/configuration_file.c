@@ -88,6 +88,9 @@ static void configuration_say_open(struct configuration *c, const cfg_t *cfg)
 			  cfg->filename, cfg->line - 1);
 }
 
+/* What no word goes beyond, outside quotes. */
+#define CONFIGURATION_BOUNDS " \t\r\n\"'={}()+,;"
+
 static const char *configuration_skip_space(const char *p)
 {
 	return p + strspn(p, " \t\r\n");
@@ -95,22 +98,26 @@ static const char *configuration_skip_space(const char *p)
 
 static const char *configuration_skip_word(const char *p)
 {
-	return p + strcspn(p, " \t\r\n\"'={}()+,;");
+	return p + strcspn(p, CONFIGURATION_BOUNDS);
 }
 
 /* Whether the word, which the parser has just met on that line, begins a block. */
 static bool configuration_is_block(const char *word, int line)
 {
 	const char *p = configuration_source;
+	size_t len = strlen(word);
 
 	for (; p && line > 1; line--) {
 		p = strchr(p, '\n');
 		p = p ? p + 1 : NULL;
 	}
-	for (; p && *p && *p != '\n'; p++) {
-		if (strncmp(p, word, strlen(word)) != 0)
+	for (bool begins = true; p && *p && *p != '\n'; p++) {
+		bool met = begins && strncmp(p, word, len) == 0;
+
+		begins = strchr(CONFIGURATION_BOUNDS, *p) != NULL;
+		if (!met || !strchr(CONFIGURATION_BOUNDS, p[len])) /* its '\0' too */
 			continue;
-		p = configuration_skip_space(p + strlen(word));
+		p = configuration_skip_space(p + len);
 		return *configuration_skip_space(configuration_skip_word(p)) == '{';
 	}
 	return false;
@@ -152,13 +159,14 @@ static void configuration_complaint(cfg_t *cfg, const char *format, va_list argu
 	struct configuration *c = configuration_current;
 	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
 	char complaint[256], word[64] = "";
-	const char *nearest = NULL;
+	const char *nearest = NULL, *whole = "";
 	va_list again;
 
 	va_copy(again, arguments);
 	vsnprintf(complaint, sizeof complaint, format, arguments);
 	if (strstr(format, "%s")) {
-		snprintf(word, sizeof word, "%s", va_arg(again, const char *));
+		whole = va_arg(again, const char *);
+		snprintf(word, sizeof word, "%s", whole);
 		nearest = configuration_nearest(row, word);
 	}
 	va_end(again);
@@ -166,7 +174,7 @@ static void configuration_complaint(cfg_t *cfg, const char *format, va_list argu
 	    strcmp(format, dgettext("confuse", premature)) == 0)
 		configuration_say_open(c, cfg);
 	else if (strcmp(format, dgettext("confuse", no_such)) == 0 &&
-		 configuration_is_block(word, cfg->line))
+		 configuration_is_block(whole, cfg->line))
 		configuration_say(c,
 				  nearest ? _("%s:%d: no such block '%s'; did you mean '%s'?")
 					  : _("%s:%d: no such block '%s'"),
@@ -370,29 +378,34 @@ static cfg_t *configuration_parser(void)
 	return cfg;
 }
 
-/* The file's text with our last line behind it. 0, ERR_NO_FILE, ERR_PERMISSION, ERR_SYNTAX (it is
- * not text), ERR_TOO_LONG, ERR_MEMORY. */
+/* The file's text with our last line behind it. 0, ERR_NO_FILE, ERR_PERMISSION, ERR_DIRECTORY,
+ * ERR_SYNTAX (it is not text), ERR_TOO_LONG, ERR_MEMORY. */
 static int configuration_load(const char *path, char **text)
 {
+	static const char end[] = "\n" CONFIGURATION_END " = yes";
 	FILE *f = fopen(path, "re");
-	char *whole = NULL;
-	size_t cap = 0;
 	int err = f ? 0 : err_from_errno(errno);
-	ssize_t len = f ? getdelim(&whole, &cap, '\0', f) : 0;
+	/* With room for a byte more than there may be, by which too many are known. */
+	char *whole = f ? malloc(CONFIGURATION_FILE_BYTES + 1 + sizeof end) : NULL;
+	size_t len = whole ? fread(whole, 1, CONFIGURATION_FILE_BYTES + 1, f) : 0;
 
-	if (f && ferror(f))
+	if (f && !whole)
+		err = ERR_MEMORY;
+	else if (f && ferror(f))
 		err = err_from_errno(errno);
-	else if (len > 0 && whole[len - 1] == '\0')
+	else if (len && memchr(whole, '\0', len))
 		err = ERR_SYNTAX;
 	else if (len > CONFIGURATION_FILE_BYTES)
 		err = ERR_TOO_LONG;
-	if (!err && asprintf(text, "%s%s" CONFIGURATION_END " = yes", len > 0 ? whole : "",
-			     len > 0 && whole[len - 1] == '\n' ? "" : "\n") < 0)
-		err = ERR_MEMORY;
-	free(whole);
 	if (f)
 		fclose(f);
-	return err;
+	if (err) {
+		free(whole);
+		return err;
+	}
+	strcpy(whole + len, len && whole[len - 1] == '\n' ? end + 1 : end);
+	*text = whole;
+	return 0;
 }
 
 /* Where the comment that begins at `at` ends: at its line's end, or behind its closing mark; NULL
@@ -412,9 +425,10 @@ static char *configuration_comment_end(char *at)
 static void configuration_blank_comments(char *text)
 {
 	char quote = '\0';
+	bool closes = true; /* a comment that begins here could: no mark was looked for in vain */
 
 	for (char *p = text; *p; p++) {
-		bool begins = *p == '#' || (*p == '/' && (p[1] == '/' || p[1] == '*'));
+		bool begins = *p == '#' || (*p == '/' && (p[1] == '/' || (closes && p[1] == '*')));
 		char *end;
 
 		if (quote && *p == '\\' && p[1]) {
@@ -428,6 +442,7 @@ static void configuration_blank_comments(char *text)
 			for (; end && p < end; p++)
 				*p = *p == '\n' ? '\n' : ' ';
 			p -= end != NULL;
+			closes = closes && end;
 		}
 	}
 }

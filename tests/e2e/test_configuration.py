@@ -4,6 +4,7 @@ and nothing starts; a reload is all or nothing."""
 import contextlib
 import ctypes
 import http.client
+import os
 import pathlib
 import pwd
 import re
@@ -36,6 +37,9 @@ MISTAKES = {
     "key of a block": ("discard {\n max_conections = 3\n}", 3, "'max_connections'"),
     "key of another service": ("discard {\n format = nist\n}", 3, "'format'"),
     "key of a machine": ("daytime {\n formt = nist\n}", 3, "'format'"),
+    "key within its block's name": ("discard { ca = 1 }", 2, "no such option 'ca'"),
+    "block within a key's name": ("discard { queue = 4K } eue { }", 2, "no such block 'eue'"),
+    "block of a long name": (f"{'a' * 70} {{\n}}", 2, f"no such block '{'a' * 63}'"),
     "block in a block": ("discard {\n time {\n }\n}", 3, "no such block 'time'"),
     "count": ("discard {\n max_connections = many\n}", 3, "a whole number"),
     "count below 0": ("discard {\n max_connections = -1\n}", 3, "a whole number"),
@@ -130,6 +134,29 @@ def test_a_file_beyond_all_measure(prise):
     path.write_text(GOOD + "#" * (1 << 20))
     done = prise("serve", "-c", path)
     assert done.code == 2 and f"{path}: longer than its limit" in done.err, done
+
+
+def test_a_file_without_an_end(prise):
+    """What is read of it is bounded: as much as a file may have, and a byte to know that it has
+    more. The writer, who would go on for ever, is left alone then."""
+    program = prise.start("serve", "--check-config", "-c", "/dev/stdin")
+    written = 0
+    with contextlib.suppress(BrokenPipeError):
+        while written < 1 << 23:
+            written += os.write(program.stdin.fileno(), b"# and so on\n" * 256)
+    err = program.communicate(timeout=SECONDS)[1].decode()
+    assert program.returncode == 2 and "/dev/stdin: longer than its limit" in err, err
+    assert written < 1 << 21
+    done = prise("serve", "--check-config", "-c", "/dev/zero")
+    assert done.code == 2 and "/dev/zero: not understood" in done.err, done
+
+
+def test_many_comments_that_are_left_open(prise):
+    """The mark that closes a comment is looked for once when it is nowhere."""
+    path = prise.directory / "wrong.conf"
+    path.write_text(" /*a\n#b\n" * (1 << 17))
+    done = prise("serve", "--check-config", "-c", path)
+    assert done.code == 2 and "still open" in done.err, done
 
 
 def test_keys_that_are_not_there(prise):
