@@ -116,18 +116,21 @@ static void ring(struct wheel_timer *timer, void *context)
 
 static void test_a_timer_is_never_early(void **state)
 {
-	struct alarm_clock soon = {.timer.due = ring}, later = soon, never = soon;
+	struct alarm_clock soon = {.timer.due = ring}, later = soon, never = soon, none = soon;
 	uint64_t now_ns = loop_now(loop)->boot_ns;
 
 	loop_arm(loop, &soon.timer, now_ns + 3 * MOMENT_MS + 1);
 	loop_arm(loop, &later.timer, now_ns + 20 * MOMENT_MS);
 	loop_arm(loop, &never.timer, now_ns + 10 * MOMENT_MS);
 	loop_disarm(loop, &never.timer);
+	loop_arm(loop, &none.timer, now_ns + 10 * MOMENT_MS);
+	loop_arm(loop, &none.timer, MOMENT_NEVER);
 	while (!later.rang_ns)
 		loop_turn(loop, -1);
 	assert_true(soon.rang_ns >= now_ns + 3 * MOMENT_MS + 1);
 	assert_true(later.rang_ns >= now_ns + 20 * MOMENT_MS);
 	assert_int_equal(never.rang_ns, 0);
+	assert_int_equal(none.rang_ns, 0);
 }
 
 struct letter {
