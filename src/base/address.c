@@ -220,6 +220,13 @@ bool address_is_loopback(const struct address *a)
 	}
 }
 
+bool address_is_literal(const char *host)
+{
+	struct address a;
+
+	return address_parse_ip(bytes_of_string(host), &a) == 0;
+}
+
 bool address_is_any(const struct address *a)
 {
 	static const uint8_t zero[16];

@@ -27,6 +27,9 @@ void address_put_ip(struct text *t, const struct address *a);
  * NUMBER`. 0 or ERR_SYNTAX. The port of `a` is left as 0. */
 int address_parse_ip(struct bytes b, struct address *a);
 
+/* Whether `host` is such a literal, and no name. */
+bool address_is_literal(const char *host);
+
 bool address_equal(const struct address *a, const struct address *b);
 bool address_equal_ip(const struct address *a, const struct address *b);
 

@@ -439,7 +439,6 @@ static int client_say_no_family(const struct client *c)
 {
 	char text[sizeof c->where + 128];
 	const struct command_common *common = &c->call->common;
-	struct address literal;
 
 	if (client_has_source(c)) {
 		snprintf(text, sizeof text, _("%s is of another family than the address you chose"),
@@ -449,8 +448,7 @@ static int client_say_no_family(const struct client *c)
 				  "one"));
 	}
 	return say_no_family(SAY_CONNECT, c->where,
-			     (common->v4 || common->v6) &&
-				     address_parse_ip(bytes_of_string(c->to.host), &literal) < 0);
+			     (common->v4 || common->v6) && !address_is_literal(c->to.host));
 }
 
 /* Before the peer was reached, and of causes that are our own command line's. */

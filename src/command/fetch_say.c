@@ -11,20 +11,14 @@ static bool is_of_name(int err)
 	return err == ERR_NO_NAME || err == ERR_NAME_SERVER || err == ERR_NO_ADDRESS;
 }
 
-static bool is_literal(const struct fetch *f)
-{
-	struct address literal;
-
-	return address_parse_ip(bytes_of_string(f->exchange.url.host), &literal) == 0;
-}
-
 static int say_peer(const struct fetch *f)
 {
 	const char *advice = NULL;
 
 	if (f->err == ERR_NO_FAMILY && !f->exchange.by_proxy)
 		return say_no_family(SAY_CONNECT, f->where,
-				     f->links->families != NAME_BOTH && !is_literal(f));
+				     f->links->families != NAME_BOTH &&
+					     !address_is_literal(f->exchange.url.host));
 	if (f->exchange.by_proxy)
 		advice = _("--proxy '' to do without the proxy, or another in http_proxy");
 	return say_error_try(is_of_name(f->err) ? SAY_RESOLVE : SAY_CONNECT, f->where, f->err,

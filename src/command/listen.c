@@ -237,11 +237,9 @@ static int listen_open_host(struct listening *l)
 static bool listen_chose_family(const struct listening *l)
 {
 	const struct command_common *common = &l->call->common;
-	struct address literal;
 
 	return (common->v4 || common->v6) &&
-	       (l->at.loopback || l->at.any ||
-		address_parse_ip(bytes_of_string(l->at.host), &literal) < 0);
+	       (l->at.loopback || l->at.any || !address_is_literal(l->at.host));
 }
 
 /* 0, or the exit code, having said why. */

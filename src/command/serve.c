@@ -132,11 +132,9 @@ static void serve_warn(const struct daemon *daemon, bool insecure)
 
 static bool serve_is_literal(const char *where)
 {
-	struct address literal;
 	struct endpoint e;
 
-	return endpoint_parse_listen(where, 0, false, &e) == 0 &&
-	       address_parse_ip(bytes_of_string(e.host), &literal) == 0;
+	return endpoint_parse_listen(where, 0, false, &e) == 0 && address_is_literal(e.host);
 }
 
 static int serve_say_trouble(const struct daemon_trouble *trouble,
