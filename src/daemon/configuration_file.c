@@ -79,15 +79,6 @@ void configuration_say(struct configuration *c, const char *format, ...)
 	va_end(arguments);
 }
 
-/* At our line, the one behind the file's last. */
-static void configuration_say_open(struct configuration *c, const cfg_t *cfg)
-{
-	configuration_say(c,
-			  _("%s:%d: the end of the file, and a block, a string or a comment is "
-			    "still open"),
-			  cfg->filename, cfg->line - 1);
-}
-
 /* What no word goes beyond, outside quotes. */
 #define CONFIGURATION_BOUNDS " \t\r\n\"'={}()+,;"
 
@@ -151,12 +142,47 @@ static int configuration_valueless(const char *text)
 	return 0;
 }
 
+/* Of a mistake on that line and a value that is missing, the one that comes first is told: the
+ * parser takes what follows for the value. */
+static bool configuration_say_valueless(const cfg_t *cfg, int line)
+{
+	int missing = configuration_valueless(configuration_source);
+
+	if (!missing || line < missing)
+		return false;
+	configuration_say(configuration_current, "%s:%d: %s", cfg->filename, missing,
+			  _("no value behind the equal sign"));
+	return true;
+}
+
+/* A mistake on that line. */
+__attribute__((format(printf, 3, 4))) static void configuration_say_at(const cfg_t *cfg, int line,
+								       const char *format, ...)
+{
+	char mistake[CONFIGURATION_MESSAGE_BYTES];
+	va_list arguments;
+
+	if (configuration_say_valueless(cfg, line))
+		return;
+	va_start(arguments, format);
+	vsnprintf(mistake, sizeof mistake, format, arguments);
+	va_end(arguments);
+	configuration_say(configuration_current, "%s:%d: %s", cfg->filename, line, mistake);
+}
+
+/* At our line, the one behind the file's last. */
+static void configuration_say_open(const cfg_t *cfg)
+{
+	configuration_say_at(cfg, cfg->line - 1,
+			     _("the end of the file, and a block, a string or a comment is still "
+			       "open"));
+}
+
 /* The parser's own complaints, in whatever language the library has them. The word that one is
  * about, if it is no key of ours, is the one to correct. */
 static void configuration_complaint(cfg_t *cfg, const char *format, va_list arguments)
 {
 	static const char premature[] = "premature end of file", no_such[] = "no such option '%s'";
-	struct configuration *c = configuration_current;
 	const struct service_row *row = cfg->name ? service_find(cfg->name) : NULL;
 	char complaint[256], word[64] = "";
 	const char *nearest = NULL, *whole = "";
@@ -172,18 +198,18 @@ static void configuration_complaint(cfg_t *cfg, const char *format, va_list argu
 	va_end(again);
 	if (strcmp(word, CONFIGURATION_END) == 0 ||
 	    strcmp(format, dgettext("confuse", premature)) == 0)
-		configuration_say_open(c, cfg);
+		configuration_say_open(cfg);
 	else if (strcmp(format, dgettext("confuse", no_such)) == 0 &&
 		 configuration_is_block(whole, cfg->line))
-		configuration_say(c,
-				  nearest ? _("%s:%d: no such block '%s'; did you mean '%s'?")
-					  : _("%s:%d: no such block '%s'"),
-				  cfg->filename, cfg->line, word, nearest);
+		configuration_say_at(cfg, cfg->line,
+				     nearest ? _("no such block '%s'; did you mean '%s'?")
+					     : _("no such block '%s'"),
+				     word, nearest);
 	else if (nearest && strcmp(nearest, word) != 0)
-		configuration_say(c, _("%s:%d: %s; did you mean '%s'?"), cfg->filename, cfg->line,
-				  complaint, nearest);
+		configuration_say_at(cfg, cfg->line, _("%s; did you mean '%s'?"), complaint,
+				     nearest);
 	else
-		configuration_say(c, "%s:%d: %s", cfg->filename, cfg->line, complaint);
+		configuration_say_at(cfg, cfg->line, "%s", complaint);
 }
 
 void configuration_say_listen(struct configuration *c, const char *where, const char *item, int err)
@@ -211,7 +237,7 @@ static int configuration_check_listen(cfg_t *cfg, const char *value)
 	if (!count)
 		err = ERR_SYNTAX;
 	snprintf(where, sizeof where, "%s:%d", cfg->filename, cfg->line);
-	if (err)
+	if (err && !configuration_say_valueless(cfg, cfg->line))
 		configuration_say_listen(configuration_current, where, value, err);
 	return err;
 }
@@ -227,15 +253,13 @@ static int configuration_check_value(cfg_t *cfg, const struct option *row, const
 	alone.offset = 0;
 	err = option_set(&alone, scratch, value);
 	if (err == ERR_RANGE)
-		configuration_say(configuration_current,
-				  _("%s:%d: %s = \"%s\": expected %" PRIu64 " to %" PRIu64 "%s"),
-				  cfg->filename, cfg->line, row->name, value, row->least,
-				  row->most ? row->most : UINT64_MAX,
-				  row->type == OPTION_DURATION ? " ms" : "");
+		configuration_say_at(
+			cfg, cfg->line, _("%s = \"%s\": expected %" PRIu64 " to %" PRIu64 "%s"),
+			row->name, value, row->least, row->most ? row->most : UINT64_MAX,
+			row->type == OPTION_DURATION ? " ms" : "");
 	else if (err)
-		configuration_say(configuration_current, _("%s:%d: %s = \"%s\": expected %s"),
-				  cfg->filename, cfg->line, row->name, value,
-				  _(option_expects(row)));
+		configuration_say_at(cfg, cfg->line, _("%s = \"%s\": expected %s"), row->name,
+				     value, _(option_expects(row)));
 	return err;
 }
 
@@ -247,8 +271,7 @@ static int configuration_validate_once(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (!cfg_opt_getcomment(opt))
 		return cfg_opt_setcomment(opt, met);
-	configuration_say(configuration_current, _("%s:%d: '%s' is there a second time"),
-			  cfg->filename, cfg->line, opt->name);
+	configuration_say_at(cfg, cfg->line, _("'%s' is there a second time"), opt->name);
 	return -1;
 }
 
@@ -285,8 +308,7 @@ static int configuration_check_udp(cfg_t *cfg, const struct service_row *row, co
 	option_set(option_find(service_options, "udp", 3), &asked, value);
 	if (!asked.udp || row->transports & (SERVICE_UDP | SERVICE_UDP_ASKED))
 		return 0;
-	configuration_say(configuration_current, _("%s:%d: %s goes over TCP only"), cfg->filename,
-			  cfg->line, row->name);
+	configuration_say_at(cfg, cfg->line, _("%s goes over TCP only"), row->name);
 	return ERR_SYNTAX;
 }
 
@@ -316,8 +338,7 @@ static int configuration_validate_user(cfg_t *cfg, cfg_opt_t *opt)
 
 	if (!user || getpwnam(user))
 		return configuration_validate(cfg, opt);
-	configuration_say(configuration_current, _("%s:%d: there is no user '%s'"), cfg->filename,
-			  cfg->line, user);
+	configuration_say_at(cfg, cfg->line, _("there is no user '%s'"), user);
 	return -1;
 }
 
@@ -447,20 +468,6 @@ static void configuration_blank_comments(char *text)
 	}
 }
 
-/* Of the mistake that was found, which begins with its place, and a value that is missing, the one
- * that comes first is told. */
-static void configuration_say_valueless(struct configuration *c, const char *path, const char *text)
-{
-	int missing = configuration_valueless(text), found = 0;
-	size_t len = strlen(path);
-
-	if (!missing || strncmp(c->message, path, len) != 0 ||
-	    sscanf(c->message + len, ":%d:", &found) != 1 || found < missing)
-		return;
-	c->message[0] = '\0';
-	configuration_say(c, _("%s:%d: no value behind the equal sign"), path, missing);
-}
-
 static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const char *path,
 				    char *text)
 {
@@ -477,13 +484,12 @@ static int configuration_parse_text(struct configuration *c, cfg_t *cfg, const c
 	configuration_source = text;
 	result = cfg_parse_fp(cfg, f);
 	if (result == CFG_SUCCESS && !cfg_size(cfg, CONFIGURATION_END))
-		configuration_say_open(c, cfg);
+		configuration_say_open(cfg);
+	if (result != CFG_SUCCESS) /* and nobody said why */
+		configuration_say_at(cfg, cfg->line, "%s", _(err_text(ERR_SYNTAX)));
 	configuration_current = NULL;
 	configuration_source = NULL;
 	fclose(f);
-	if (result != CFG_SUCCESS)
-		configuration_say(c, "%s:%d: %s", path, cfg->line, _(err_text(ERR_SYNTAX)));
-	configuration_say_valueless(c, path, text);
 	return c->message[0] ? ERR_SYNTAX : 0;
 }
 
