@@ -22,6 +22,18 @@ static void *grow(void *p, size_t count, size_t size)
 	return p;
 }
 
+/* The same of what grows by the byte: it has a place for twice as many each time it is full, or
+ * each of its bytes would cost a copy of all. */
+static void *grow_by(void *p, size_t count, size_t more, size_t size)
+{
+	size_t room = 64, needed = 64;
+	while (room < count)
+		room *= 2;
+	while (needed < count + more)
+		needed *= 2;
+	return p && room == needed ? p : grow(p, needed, size);
+}
+
 static uint8_t *copy_of(const void *data, size_t len)
 {
 	uint8_t *copy = malloc(len ? len : 1);
@@ -79,7 +91,7 @@ static bool over(const struct driver *d)
 
 static void output_add(struct driver *d, const uint8_t *data, size_t len)
 {
-	uint8_t *all = grow((void *)d->output.data, d->output.len + len, 1);
+	uint8_t *all = grow_by((void *)d->output.data, d->output.len, len, 1);
 	if (len)
 		memcpy(all + d->output.len, data, len);
 	d->output = bytes_of(all, d->output.len + len);
@@ -104,7 +116,7 @@ static void write_begins(struct driver *d)
 {
 	if (d->writes && d->write[d->writes - 1] == d->output.len)
 		return;
-	d->write = grow(d->write, d->writes + 1, sizeof *d->write);
+	d->write = grow_by(d->write, d->writes, 1, sizeof *d->write);
 	d->write[d->writes++] = d->output.len;
 }
 
