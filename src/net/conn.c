@@ -1,8 +1,6 @@
-/* One connection between a socket and a machine. Under TLS net/conn_tls.c stands between the two.
- *
- *              end                 all sent, half closed        peer's end, or linger over
- *   CONN_OPEN ─────► CONN_ENDING ───────────────────────► CONN_LINGERING ───────────► gone
- *       └── abort, reset, a limit ──────────────────────────────────────────────────────►
+/* What passes between a socket and its machine: where a machine is opened, fed and told, and what
+ * it wanted is carried out. When a connection is late or over is net/conn_life.c's; under TLS
+ * net/conn_tls.c stands between socket and machine.
  *
  * Every function that may end the connection returns whether it still stands; a caller that gets
  * false touches it no more. */
@@ -12,87 +10,6 @@
 #include <stdlib.h>
 
 enum { CONN_IOV_MOST = OUT_SEGMENTS };
-#define CONN_QUIET_NS (200 * MOMENT_MS) /* silence that counts as idle when a service stops */
-
-static const struct machine *conn_machine(const struct conn *c)
-{
-	return c->pump->plan.machine;
-}
-
-static void conn_lifecycle_event(struct conn *c, const char *type, int why)
-{
-	struct event *e = &c->pump->common->out.event[0];
-	const struct moment *now = loop_now(conn_loop(c));
-
-	if (c->pump->plan.level > EVENT_DEBUG || !c->pump->calls.event)
-		return;
-	event_init(e, EVENT_DEBUG, type, c->pump->plan.service, now->wall_us);
-	event_address(e, "peer", &c->remote);
-	if (type[5] == 'c') {
-		event_uint(e, "in_bytes", c->bytes_in);
-		event_uint(e, "out_bytes", c->bytes_out);
-		event_uint(e, "ms", (now->boot_ns - c->opened_ns) / MOMENT_MS);
-		event_string(e, "why", err_name(why));
-	}
-	conn_event(c, e);
-}
-
-void conn_close(struct conn *c, int why)
-{
-	struct pump *pump = c->pump;
-	struct address remote = c->remote;
-	uint64_t id = conn_id(c);
-
-	if (c->tls)
-		why = conn_tls_close(c, why);
-	if (conn_machine(c)->close && c->opened)
-		conn_machine(c)->close(c->machine, why);
-	conn_lifecycle_event(c, "conn.close", why);
-	loop_disarm(conn_loop(c), &c->timer);
-	loop_remove(conn_loop(c), c->registration);
-	queue_clear(&c->queue, &pump->common->queues);
-	free(c->held);
-	pump_give_up(pump->common, c->fd);
-	*c->link = c->next;
-	if (c->next)
-		c->next->link = c->link;
-	count_add(&pump->counts.closed, 1);
-	slab_give(&pump->slab, c);
-	if (pump->calls.closed)
-		pump->calls.closed(pump->plan.owner, id, &remote, why);
-}
-
-/* When something may fall due: the machine's deadline, the limits, the end of lingering. */
-static uint64_t conn_due_ns(const struct conn *c)
-{
-	const struct pump_limits *limits = &c->pump->plan.limits;
-	uint64_t due_ns = MOMENT_NEVER, limit_ms = limits->idle_ms;
-
-	if (c->state == CONN_LINGERING)
-		return c->quiet_since_ns + limits->linger_ms * MOMENT_MS;
-	if (c->state == CONN_SECURING)
-		return conn_tls_due_ns(c);
-	if (c->state == CONN_OPEN)
-		due_ns = c->deadline_ns;
-	if (!c->bytes_in && limits->first_byte_ms &&
-	    (!limit_ms || limits->first_byte_ms < limit_ms))
-		limit_ms = limits->first_byte_ms;
-	if (limit_ms && c->quiet_since_ns + limit_ms * MOMENT_MS < due_ns)
-		due_ns = c->quiet_since_ns + limit_ms * MOMENT_MS;
-	return due_ns;
-}
-
-/* Bytes only ever move limits later, so a busy connection leaves its timer alone and looks again
- * when it fires; only an earlier due time arms it anew. */
-void conn_arm(struct conn *c)
-{
-	uint64_t due_ns = conn_due_ns(c);
-
-	if (due_ns == MOMENT_NEVER)
-		return;
-	if (!wheel_is_armed(&c->timer) || due_ns / MOMENT_MS < c->timer.due_ms)
-		loop_arm(conn_loop(c), &c->timer, due_ns);
-}
 
 static bool conn_may_read(const struct conn *c)
 {
@@ -101,6 +18,13 @@ static bool conn_may_read(const struct conn *c)
 	if (c->on_hold && c->state == CONN_OPEN)
 		return false;
 	return c->state == CONN_LINGERING || c->queue.bytes < c->pump->plan.limits.queue_bytes;
+}
+
+/* Open, plain, nothing held and, as its interest tells, nothing that waits to be sent and nothing
+ * that keeps it from being read: how most requests find it. */
+static inline bool conn_is_at_rest(const struct conn *c)
+{
+	return c->state == CONN_OPEN && c->interest == LOOP_READ && !c->held && !c->tls;
 }
 
 void conn_set_interest(struct conn *c)
@@ -112,57 +36,6 @@ void conn_set_interest(struct conn *c)
 		return;
 	c->interest = (uint8_t)interest;
 	loop_change(conn_loop(c), c->registration, interest);
-}
-
-static bool conn_shut(struct conn *c)
-{
-	int err = c->tls ? conn_tls_end(c) : 0;
-
-	if (!err && !queue_is_empty(&c->queue)) { /* close_notify has to wait */
-		conn_arm(c);
-		conn_set_interest(c);
-		return true;
-	}
-	if (err) {
-		conn_close(c, err);
-		return false;
-	}
-	if (c->eof_seen) {
-		conn_close(c, 0);
-		return false;
-	}
-	shutdown(c->fd, SHUT_WR);
-	c->state = CONN_LINGERING;
-	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
-	conn_arm(c);
-	conn_set_interest(c);
-	return true;
-}
-
-bool conn_finish(struct conn *c)
-{
-	if (c->state == CONN_SECURING) {
-		conn_close(c, ERR_DRAINED);
-		return false;
-	}
-	if (c->state != CONN_OPEN)
-		return true;
-	c->state = CONN_ENDING;
-	c->wants_room = c->stalled = false;
-	if (queue_is_empty(&c->queue))
-		return conn_shut(c);
-	conn_arm(c);
-	conn_set_interest(c);
-	return true;
-}
-
-void conn_sent(struct conn *c, struct bytes b)
-{
-	c->bytes_out += b.len;
-	count_add(&c->pump->counts.bytes_out, b.len);
-	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
-	if (c->pump->calls.wire)
-		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_SENT, b);
 }
 
 /* Sends segments [from, to) in one call, so that a file that follows shares its first packet; what
@@ -197,19 +70,26 @@ static int conn_send_run(struct conn *c, const struct out *out, unsigned from, u
 	return 0;
 }
 
-/* One run of bytes and nothing that waits: what nearly every short answer is. */
-static int conn_send_one(struct conn *c, struct bytes b)
+/* The kernel took `sent` of `b` (or -1): the rest is queued. 0 or an error. */
+static int conn_queue_rest(struct conn *c, struct bytes b, ssize_t sent)
 {
-	ssize_t sent = conn_system_send(c->fd, b);
-
 	if (sent < 0 && errno != EAGAIN && errno != EINTR)
 		return err_from_errno(errno);
 	if (sent > 0)
 		conn_sent(c, bytes_first(b, (size_t)sent));
-	if (sent == (ssize_t)b.len)
-		return 0;
 	return queue_put(&c->queue, &c->pump->common->queues,
 			 bytes_after(b, sent > 0 ? (size_t)sent : 0));
+}
+
+/* One run of bytes and nothing that waits: what nearly every short answer is. */
+static inline int conn_send_one(struct conn *c, struct bytes b)
+{
+	ssize_t sent = conn_system_send(c->fd, b);
+
+	if (sent < (ssize_t)b.len)
+		return conn_queue_rest(c, b, sent);
+	conn_sent(c, b);
+	return 0;
 }
 
 /* Bytes of a file; what the kernel does not take at once is queued. */
@@ -223,7 +103,7 @@ static int conn_send_file(struct conn *c, const struct out_segment *s)
 		return (int)sent;
 	c->bytes_out += (uint64_t)sent;
 	count_add(&c->pump->counts.bytes_out, (uint64_t)sent);
-	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	c->quiet_since_ns = conn_now(c)->boot_ns;
 	return queue_put_file(&c->queue, &c->pump->common->queues, s->handle,
 			      s->offset + (uint64_t)sent, s->len - (uint64_t)sent);
 }
@@ -317,28 +197,38 @@ bool conn_keep(struct conn *c, struct conn_held **where, struct bytes in)
 	return true;
 }
 
-/* Feeds `in`; the machine is called again at once while it stops only for lack of room in `out` and
- * the kernel takes what it says. */
-bool conn_feed(struct conn *c, struct bytes in)
+static inline size_t conn_feed_once(struct conn *c, struct bytes in)
 {
-	const struct machine *machine = conn_machine(c);
+	return conn_machine(c)->feed(c->machine, in, conn_out(c), conn_now(c));
+}
+
+/* Carries out what a feed of `in` brought. The machine is called again at once while it stops only
+ * for lack of room in `out` and the kernel takes what it says. */
+static bool conn_fed(struct conn *c, struct bytes in, size_t taken)
+{
 	struct out *out = &c->pump->common->out;
-	size_t taken;
 	bool waits;
 
-	do {
-		taken = machine->feed(c->machine, in, conn_out(c), loop_now(conn_loop(c)));
+	for (;;) {
 		in = bytes_after(in, taken);
 		waits = out->tight || out->more || out->pause;
-		if (in.len > machine->hold_bytes && !waits && !out->end && !out->abort_why)
+		if (in.len > conn_machine(c)->hold_bytes && !waits && !out->end && !out->abort_why)
 			out_abort(out, ERR_TOO_LONG);
 		if (!conn_settle(c))
 			return false;
-	} while (in.len && taken && out->tight && queue_is_empty(&c->queue) && !out->end);
+		if (!in.len || !taken || !out->tight || !queue_is_empty(&c->queue) || out->end)
+			break;
+		taken = conn_feed_once(c, in);
+	}
 	if (c->state != CONN_OPEN)
 		in.len = 0;
 	c->stalled = in.len && waits;
 	return in.len || c->held ? conn_keep(c, &c->held, in) : true;
+}
+
+bool conn_feed(struct conn *c, struct bytes in)
+{
+	return conn_fed(c, in, conn_feed_once(c, in));
 }
 
 static bool conn_tell_eof(struct conn *c)
@@ -346,7 +236,7 @@ static bool conn_tell_eof(struct conn *c)
 	c->eof_told = true;
 	if (!conn_machine(c)->eof)
 		return conn_finish(c);
-	conn_machine(c)->eof(c->machine, conn_out(c), loop_now(conn_loop(c)));
+	conn_machine(c)->eof(c->machine, conn_out(c), conn_now(c));
 	return conn_settle(c);
 }
 
@@ -361,37 +251,51 @@ bool conn_got_eof(struct conn *c)
 	return c->state == CONN_OPEN && !c->stalled ? conn_tell_eof(c) : true;
 }
 
+/* A read that brought nothing: there was nothing, an error, or the peer's end. */
+static bool conn_read_nothing(struct conn *c, ssize_t n)
+{
+	if (n == 0)
+		return conn_got_eof(c);
+	if (errno == EAGAIN || errno == EINTR)
+		return true;
+	conn_close(c, c->state == CONN_LINGERING ? 0 : err_from_errno(errno));
+	return false;
+}
+
+static inline void conn_received(struct conn *c, struct bytes b)
+{
+	c->bytes_in += b.len;
+	count_add(&c->pump->counts.bytes_in, b.len);
+	if (c->pump->calls.wire)
+		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_RECEIVED, b);
+}
+
+/* How much a read may bring behind the `held` bytes that stand before it. */
+static inline size_t conn_read_most(const struct conn *c, size_t held)
+{
+	return conn_machine(c)->chunk ? MACHINE_CHUNK_BYTES : PUMP_RECEIVE_BYTES - held;
+}
+
 /* One read: what is held stands before it in the receive buffer. False when the connection is gone.
  */
 static bool conn_read(struct conn *c)
 {
-	struct pump_common *common = c->pump->common;
+	uint8_t *receive = c->pump->common->receive;
 	size_t held = c->held ? c->held->len : 0;
-	size_t most = conn_machine(c)->chunk ? MACHINE_CHUNK_BYTES : PUMP_RECEIVE_BYTES - held;
 	ssize_t n;
 
 	if (c->tls)
 		return conn_tls_read(c);
-	n = conn_system_recv(c->fd, common->receive + held, most);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return true;
-	if (n < 0) {
-		conn_close(c, c->state == CONN_LINGERING ? 0 : err_from_errno(errno));
-		return false;
-	}
-	if (n == 0)
-		return conn_got_eof(c);
-	c->bytes_in += (uint64_t)n;
-	count_add(&c->pump->counts.bytes_in, (uint64_t)n);
-	if (c->pump->calls.wire)
-		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_RECEIVED,
-				    bytes_of(common->receive + held, (size_t)n));
+	n = conn_system_recv(c->fd, receive + held, conn_read_most(c, held));
+	if (n <= 0)
+		return conn_read_nothing(c, n);
+	conn_received(c, bytes_of(receive + held, (size_t)n));
 	if (c->state == CONN_LINGERING)
 		return true;
-	c->quiet_since_ns = loop_now(common->loop)->boot_ns;
+	c->quiet_since_ns = conn_now(c)->boot_ns;
 	if (held)
-		memcpy(common->receive, c->held->data, held);
-	return conn_feed(c, bytes_of(common->receive, held + (size_t)n));
+		memcpy(receive, c->held->data, held);
+	return conn_feed(c, bytes_of(receive, held + (size_t)n));
 }
 
 /* Output has drained below half the mark: the machine goes on, then what was held is fed again. */
@@ -401,7 +305,7 @@ static bool conn_room(struct conn *c)
 
 	c->wants_room = false;
 	if (machine->room) {
-		machine->room(c->machine, conn_out(c), loop_now(conn_loop(c)));
+		machine->room(c->machine, conn_out(c), conn_now(c));
 		if (!conn_settle(c))
 			return false;
 	}
@@ -418,12 +322,6 @@ static bool conn_room(struct conn *c)
 	if (c->state == CONN_OPEN && c->eof_seen && !c->eof_told && !c->stalled)
 		return conn_tell_eof(c);
 	return true;
-}
-
-/* The peer has asked for something that is not yet answered in full. */
-static bool conn_is_engaged(const struct conn *c)
-{
-	return c->stalled || (conn_machine(c)->busy && conn_machine(c)->busy(c->machine));
 }
 
 static bool conn_write(struct conn *c)
@@ -443,31 +341,13 @@ static bool conn_write(struct conn *c)
 	if (c->state == CONN_SECURING && c->wants_room)
 		return conn_tls_resume(c);
 	if (sent)
-		c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+		c->quiet_since_ns = conn_now(c)->boot_ns;
 	if (c->state == CONN_ENDING && queue_is_empty(&c->queue))
 		return conn_shut(c);
 	if (c->state == CONN_OPEN && (c->wants_room || c->stalled) && c->queue.bytes <= low &&
 	    (!c->pump->draining || conn_is_engaged(c)))
 		return conn_room(c);
 	return true;
-}
-
-/* What the peer had sent before it could know of the end is part of the exchange. */
-static bool conn_has_unread(const struct conn *c)
-{
-	uint8_t byte;
-
-	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
-bool conn_is_busy(const struct conn *c)
-{
-	if (c->state != CONN_OPEN)
-		return c->state != CONN_SECURING;
-	/* Between two reads of a stream there may be nothing here and the rest still on its way. */
-	if (loop_now(conn_loop(c))->boot_ns - c->quiet_since_ns < CONN_QUIET_NS)
-		return true;
-	return !queue_is_empty(&c->queue) || c->held || conn_is_engaged(c) || conn_has_unread(c);
 }
 
 static bool conn_after(struct conn *c)
@@ -497,21 +377,54 @@ static void conn_leave(struct pump_common *common, bool was_busy)
 		pump_deliver(common);
 }
 
+/* What the kernel told of a connection, whatever its circumstances. False when it is gone. */
+static bool conn_attend(struct conn *c, unsigned events)
+{
+	if (events & LOOP_HANGUP && !(c->interest & LOOP_READ)) {
+		conn_close(c, c->state == CONN_OPEN ? ERR_RESET : 0);
+		return false;
+	}
+	if (events & LOOP_WRITE && !conn_write(c))
+		return false;
+	return events & (LOOP_READ | LOOP_HANGUP) && conn_may_read(c) ? conn_read(c) : true;
+}
+
+/* A request and its answer the way that nearly all go: read at once, taken whole, answered with one
+ * run of bytes, and the kernel takes it. Where the way leads elsewhere, all others go on from
+ * there. True when the connection stands and may no longer be at rest. */
+static inline bool conn_exchange(struct conn *c)
+{
+	struct pump_common *common = c->pump->common;
+	const struct out_segment *answer = common->out.segment;
+	ssize_t n = conn_system_recv(c->fd, common->receive, conn_read_most(c, 0));
+	struct bytes in;
+	size_t taken;
+	int err;
+
+	if (n <= 0)
+		return conn_read_nothing(c, n);
+	in = bytes_of(common->receive, (size_t)n);
+	conn_received(c, in);
+	c->quiet_since_ns = common->now->boot_ns;
+	taken = conn_feed_once(c, in);
+	if (taken < in.len || !out_is_one_run(&common->out))
+		return conn_fed(c, in, taken);
+	err = conn_send_one(c, bytes_of(answer->data, answer->len));
+	if (err) {
+		conn_close(c, err);
+		return false;
+	}
+	return !queue_is_empty(&c->queue);
+}
+
 void conn_ready(void *owner, unsigned events)
 {
 	struct conn *c = owner;
 	struct pump_common *common = c->pump->common;
-	bool stands = true, was_busy = conn_enter(common);
+	bool was_busy = conn_enter(common);
+	bool plain = events == LOOP_READ && conn_is_at_rest(c);
 
-	if (events & LOOP_HANGUP && !(c->interest & LOOP_READ)) {
-		conn_close(c, c->state == CONN_OPEN ? ERR_RESET : 0);
-		stands = false;
-	}
-	if (stands && events & LOOP_WRITE)
-		stands = conn_write(c);
-	if (stands && events & (LOOP_READ | LOOP_HANGUP) && conn_may_read(c))
-		stands = conn_read(c);
-	if (stands)
+	if (plain ? conn_exchange(c) : conn_attend(c, events))
 		conn_after(c);
 	conn_leave(common, was_busy);
 }
@@ -520,7 +433,7 @@ static void conn_due(struct wheel_timer *timer, void *context)
 {
 	struct conn *c = (struct conn *)((char *)timer - offsetof(struct conn, timer));
 	struct pump_common *common = c->pump->common;
-	const struct moment *now = loop_now(common->loop);
+	const struct moment *now = common->now;
 	bool stands = true, was_busy;
 
 	if (now->boot_ns < conn_due_ns(c)) {
@@ -549,7 +462,7 @@ bool conn_tell(struct conn *c, const struct message *message)
 {
 	if (c->state != CONN_OPEN || !conn_machine(c)->tell)
 		return true;
-	conn_machine(c)->tell(c->machine, message, conn_out(c), loop_now(conn_loop(c)));
+	conn_machine(c)->tell(c->machine, message, conn_out(c), conn_now(c));
 	return conn_settle(c) && conn_after(c);
 }
 
@@ -557,7 +470,7 @@ void conn_drain(struct conn *c)
 {
 	if (c->state != CONN_OPEN || !conn_machine(c)->drain)
 		return;
-	conn_machine(c)->drain(c->machine, conn_out(c), loop_now(conn_loop(c)));
+	conn_machine(c)->drain(c->machine, conn_out(c), conn_now(c));
 	if (conn_settle(c))
 		conn_set_interest(c);
 }
@@ -579,7 +492,7 @@ bool conn_begin(struct conn *c, const struct address *local)
 
 	c->opened = true;
 	if (machine->open) {
-		machine->open(c->machine, &peer, conn_out(c), loop_now(loop));
+		machine->open(c->machine, &peer, conn_out(c), conn_now(c));
 		if (!conn_settle(c))
 			return false;
 	}
@@ -592,7 +505,7 @@ bool conn_open(struct conn *c, const struct address *local)
 {
 	c->timer.due = conn_due;
 	c->deadline_ns = MOMENT_NEVER;
-	c->opened_ns = c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	c->opened_ns = c->quiet_since_ns = conn_now(c)->boot_ns;
 	conn_lifecycle_event(c, "conn.open", 0);
 	return c->pump->plan.tls ? conn_tls_start(c, local) : conn_begin(c, local);
 }

@@ -1,5 +1,5 @@
-/* What net/pump.c, net/conn.c and net/conn_tls.c share: the connection and its pump. Private to
- * them. */
+/* What net/pump.c, net/conn.c, net/conn_life.c and net/conn_tls.c share: the connection and its
+ * pump. Private to them. */
 #ifndef NET_CONN_H
 #define NET_CONN_H
 
@@ -33,7 +33,7 @@ struct conn {
 	struct pump *pump;
 	int fd;
 	uint8_t state;    /* enum conn_state */
-	uint8_t interest; /* LOOP_ bits that are registered */
+	uint8_t interest; /* LOOP_ bits that are registered: up to date when nobody is at work */
 	bool eof_seen : 1, eof_told : 1;
 	bool stalled : 1;    /* `held` waits for room in the output, not for more input */
 	bool wants_room : 1; /* the machine has more to say */
@@ -86,16 +86,18 @@ struct pump_mail {
 
 enum { PUMP_CLOSING = 16 };
 
+/* Here and in struct pump, too, what each request touches stands first. */
 struct pump_common {
 	struct loop *loop;
-	unsigned number;
+	const struct moment *now; /* the loop's */
+	struct pump_mail *mail_head, *mail_tail;
+	unsigned closings;
 	bool busy; /* a machine or an owner is at work: messages wait */
+	struct out out;
+	unsigned number;
 	struct queue_pool queues;
 	struct slab mails;
-	struct pump_mail *mail_head, *mail_tail;
-	int closing[PUMP_CLOSING]; /* descriptors, once messages are delivered */
-	unsigned closings;
-	struct out out;
+	int closing[PUMP_CLOSING];    /* descriptors, once messages are delivered */
 	struct conn_scratch *scratch; /* NULL until a pump with TLS is made */
 	uint8_t receive[PUMP_RECEIVE_BYTES + MACHINE_CHUNK_BYTES];
 };
@@ -107,12 +109,12 @@ struct pump_counting {
 
 struct pump {
 	struct pump_common *common;
-	struct pump_plan plan;
-	struct pump_owner calls;
-	struct slab slab;
-	struct conn *first;
 	struct pump_counting counts;
 	bool draining;
+	struct pump_owner calls;
+	struct pump_plan plan;
+	struct slab slab;
+	struct conn *first;
 	uint64_t drain_until_ns;
 	struct wheel_timer drain_timer;
 };
@@ -141,6 +143,26 @@ static inline struct loop *conn_loop(const struct conn *c)
 	return c->pump->common->loop;
 }
 
+static inline const struct moment *conn_now(const struct conn *c)
+{
+	return c->pump->common->now;
+}
+
+static inline const struct machine *conn_machine(const struct conn *c)
+{
+	return c->pump->plan.machine;
+}
+
+/* The kernel took `b`. */
+static inline void conn_sent(struct conn *c, struct bytes b)
+{
+	c->bytes_out += b.len;
+	count_add(&c->pump->counts.bytes_out, b.len);
+	c->quiet_since_ns = conn_now(c)->boot_ns;
+	if (c->pump->calls.wire)
+		c->pump->calls.wire(c->pump->plan.owner, c, PUMP_SENT, b);
+}
+
 /* Opens the machine of a conn that is registered and filled in, under TLS once the handshake is
  * over. False when it is already gone. */
 bool conn_open(struct conn *c, const struct address *local);
@@ -151,23 +173,41 @@ bool conn_tell(struct conn *c, const struct message *message);
 /* Tells the machine that its service stops. The conn may be gone afterwards. */
 void conn_drain(struct conn *c);
 
-/* The machine will not be called again; what is queued is sent, then our half is closed. False when
- * the conn is gone. */
-bool conn_finish(struct conn *c);
-
-/* Gone now: the machine's close, the descriptor, the memory, the owner's callback. */
-void conn_close(struct conn *c, int why);
-
 /* Steps of a connection's life that net/conn_tls.c takes too. Each bool: false when it is gone. */
 bool conn_begin(struct conn *c, const struct address *local);
 bool conn_feed(struct conn *c, struct bytes in);
 /* Keeps a copy of `in`, which may lie in `*where` itself, in its place; none when it is empty. */
 bool conn_keep(struct conn *c, struct conn_held **where, struct bytes in);
 bool conn_got_eof(struct conn *c);
-void conn_sent(struct conn *c, struct bytes b);
 void conn_event(struct conn *c, struct event *e);
-void conn_arm(struct conn *c);
 void conn_set_interest(struct conn *c);
+
+/* net/conn_life.c: how long it lasts. */
+
+/* `conn.open` or `conn.close`, where the service's level lets it be seen. */
+void conn_lifecycle_event(struct conn *c, const char *type, int why);
+
+/* When something may fall due: the machine's deadline, the limits, the end of lingering. */
+uint64_t conn_due_ns(const struct conn *c);
+
+/* Sees to it that the timer fires then, or earlier. */
+void conn_arm(struct conn *c);
+
+/* The machine will not be called again; what is queued is sent, then our half is closed. False when
+ * the conn is gone. */
+bool conn_finish(struct conn *c);
+
+/* The machine is done and all it said is sent: closes our half. False when the conn is gone. */
+bool conn_shut(struct conn *c);
+
+/* Gone now: the machine's close, the descriptor, the memory, the owner's callback. */
+void conn_close(struct conn *c, int why);
+
+/* The peer has asked for something that is not yet answered in full. */
+bool conn_is_engaged(const struct conn *c);
+
+/* Whether a stopping service should wait for it. */
+bool conn_is_busy(const struct conn *c);
 
 /* net/conn_tls.c: what is different under TLS. */
 
@@ -200,9 +240,6 @@ const char *conn_tls_key(const struct conn *c, char text[static KEYS_FINGERPRINT
 /* What `judge` says of the peer's key; 0 when there is none. */
 int conn_tls_judge(const struct conn *c, int (*judge)(void *owner, const struct key_digest *key),
 		   void *owner);
-
-/* Whether a stopping service should wait for it. */
-bool conn_is_busy(const struct conn *c);
 
 /* Queues a message; see pump_tell. */
 bool pump_post(struct pump_common *common, struct pump *from_pump, uint64_t from, uint64_t to,

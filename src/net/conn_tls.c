@@ -276,7 +276,7 @@ static struct event *conn_tls_event(struct conn *c, enum event_level level, cons
 	char key[KEYS_FINGERPRINT_BYTES];
 	const char *shown = conn_tls_key(c, key);
 
-	event_init(e, level, type, c->pump->plan.service, loop_now(conn_loop(c))->wall_us);
+	event_init(e, level, type, c->pump->plan.service, conn_now(c)->wall_us);
 	event_address(e, "peer", &c->remote);
 	if (shown)
 		event_string(e, "fingerprint", shown);
@@ -327,7 +327,7 @@ static bool conn_tls_refuse(struct conn *c, int why)
 	shutdown(c->fd, SHUT_WR);
 	queue_clear(&c->queue, conn_pool(c));
 	c->state = CONN_LINGERING;
-	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	c->quiet_since_ns = conn_now(c)->boot_ns;
 	conn_arm(c);
 	conn_set_interest(c);
 	return true;
@@ -512,7 +512,7 @@ bool conn_tls_read(struct conn *c)
 		return conn_tls_got_end(c);
 	if (c->state == CONN_LINGERING)
 		return true;
-	c->quiet_since_ns = loop_now(conn_loop(c))->boot_ns;
+	c->quiet_since_ns = conn_now(c)->boot_ns;
 	scratch->wire.in = bytes_of(scratch->in, (size_t)n);
 	return conn_tls_turn(c);
 }

@@ -1,5 +1,5 @@
 /* The pump as a whole: its connections, the messages between machines, and its end. What happens on
- * one connection is net/conn.c's.
+ * one connection is net/conn.c's and net/conn_life.c's.
  *
  * Messages wait in a list and are delivered one after another once the present call is over, so
  * that no machine is ever entered while another is at work and the loop's one `out` is enough. */
@@ -32,6 +32,7 @@ int pump_common_create(struct pump_common **created, struct loop *loop, unsigned
 	if (!common)
 		return ERR_MEMORY;
 	common->loop = loop;
+	common->now = loop_now(loop);
 	common->number = number;
 	common->busy = false;
 	common->mail_head = common->mail_tail = NULL;
@@ -338,7 +339,7 @@ void pump_judge_again(struct pump *pump, int (*judge)(void *owner, const struct 
 static void pump_drain_due(struct wheel_timer *timer, void *context)
 {
 	struct pump *pump = (struct pump *)((char *)timer - offsetof(struct pump, drain_timer));
-	uint64_t now_ns = loop_now(pump->common->loop)->boot_ns;
+	uint64_t now_ns = pump->common->now->boot_ns;
 
 	pump_close_all(pump, now_ns >= pump->drain_until_ns);
 	if (pump->first)
@@ -369,7 +370,7 @@ void pump_drain(struct pump *pump, uint64_t boot_ns)
 	if (pump->first) {
 		pump->drain_timer.due = pump_drain_due;
 		loop_arm(pump->common->loop, &pump->drain_timer,
-			 loop_now(pump->common->loop)->boot_ns + PUMP_LOOK_MS * MOMENT_MS);
+			 pump->common->now->boot_ns + PUMP_LOOK_MS * MOMENT_MS);
 	}
 }
 

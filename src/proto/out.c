@@ -6,22 +6,6 @@
 
 #include <assert.h>
 
-void out_reset(struct out *out, size_t room)
-{
-	out->segments = 0;
-	out->tells = 0;
-	out->events = 0;
-	out->copied = 0;
-	out->room = room;
-	out->tight = false;
-	out->more = false;
-	out->pause = false;
-	out->end = false;
-	out->abort_why = 0;
-	out->deadline_set = false;
-	out->deadline_ns = MOMENT_NEVER;
-}
-
 static bool refuse(struct out *out)
 {
 	out->tight = true;

@@ -40,14 +40,14 @@ struct out_tell {
 
 struct out {
 	unsigned segments, tells, events;
+	int abort_why;  /* ERR_, or 0 */
+	bool tight : 1; /* an out_fits was false or an effect was refused */
+	bool more : 1;  /* out_more was called */
+	bool pause : 1; /* out_pause was called */
+	bool end : 1;
+	bool deadline_set : 1;
 	size_t copied;
 	size_t room; /* see out_room; shrinks with what is put */
-	bool tight;  /* an out_fits was false or an effect was refused */
-	bool more;   /* out_more was called */
-	bool pause;  /* out_pause was called */
-	bool end;
-	int abort_why; /* ERR_, or 0 */
-	bool deadline_set;
 	uint64_t deadline_ns;
 	struct out_segment segment[OUT_SEGMENTS];
 	struct out_tell tell[OUT_TELLS];
@@ -56,7 +56,23 @@ struct out {
 };
 
 /* Empties `out`. `room`: bytes the holder can take before its queue is at its high-water mark. */
-void out_reset(struct out *out, size_t room);
+static inline void out_reset(struct out *out, size_t room)
+{
+	out->segments = out->tells = out->events = 0;
+	out->abort_why = 0;
+	out->tight = out->more = out->pause = out->end = out->deadline_set = false;
+	out->copied = 0;
+	out->room = room;
+	out->deadline_ns = MOMENT_NEVER;
+}
+
+/* Whether all that is wanted is one run of bytes sent: what most requests are answered with. */
+static inline bool out_is_one_run(const struct out *out)
+{
+	return out->segments == 1 && out->segment[0].kind == OUT_BYTES && !out->tells &&
+	       !out->events && !out->abort_why && !out->tight && !out->more && !out->pause &&
+	       !out->end && !out->deadline_set;
+}
 
 /* Whether `segments` more byte effects and flushes, with `copy_bytes` of copies among them, still
  * fit. False marks the out tight. Ask before a step that must not be half done. */
