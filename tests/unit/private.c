@@ -61,23 +61,28 @@ static bool write_file(const char *path, const char *text)
 	return file != NULL && fclose(file) == 0 && written;
 }
 
-/* New namespaces; without root inside a user namespace where this user is root. */
-static bool leave(void)
+static bool map_root(const char *path, unsigned id)
 {
-	unsigned user = geteuid();
 	char map[32];
 
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) == 0)
+	snprintf(map, sizeof(map), "0 %u 1\n", id);
+	return write_file(path, map);
+}
+
+bool private_unshare(int namespaces)
+{
+	unsigned user = geteuid(), group = getegid();
+
+	if (unshare(namespaces) == 0)
 		return true;
-	snprintf(map, sizeof(map), "0 %u 1\n", user);
-	return unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) == 0 &&
-	       write_file("/proc/self/uid_map", map);
+	return unshare(CLONE_NEWUSER | namespaces) == 0 && map_root("/proc/self/uid_map", user) &&
+	       write_file("/proc/self/setgroups", "deny") && map_root("/proc/self/gid_map", group);
 }
 
 bool private_enter(void)
 {
-	if (!leave() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    !bring_loopback_up())
+	if (!private_unshare(CLONE_NEWNET | CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || !bring_loopback_up())
 		return false;
 	for (unsigned i = 0; i < FILES; i++)
 		if (!cover(i))

@@ -5,6 +5,10 @@
 
 #include <stdbool.h>
 
+/* Leaves `namespaces` (CLONE_NEW of unshare(2)); who is not root is root in the new ones, by way of
+ * a user namespace. Before there are threads. */
+bool private_unshare(int namespaces);
+
 /* Moves this process there; before there are threads. False when the system does not let us: tests
  * that need it skip. */
 bool private_enter(void);

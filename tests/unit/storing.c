@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "private.h"
+
 static char directory[64], disk[80];
 
 static void remove_directory(void)
@@ -48,21 +50,6 @@ const char *storing_path(const char *name)
 	return p;
 }
 
-static bool map_root(void)
-{
-	char map[32];
-	int fd, len = snprintf(map, sizeof(map), "0 %u 1\n", geteuid());
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
-		return false;
-	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	len -= (int)write(fd, map, (size_t)len);
-	close(fd);
-	return len == 0;
-}
-
 const char *storing_disk(unsigned kib)
 {
 	char size[32];
@@ -70,7 +57,7 @@ const char *storing_disk(unsigned kib)
 	snprintf(disk, sizeof(disk), "%s/disk", storing_directory());
 	snprintf(size, sizeof(size), "size=%uk", kib);
 	mkdir(disk, 0700);
-	if ((unshare(CLONE_NEWNS) == 0 || map_root()) &&
+	if (private_unshare(CLONE_NEWNS) &&
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 	    mount("none", disk, "tmpfs", 0, size) == 0)
 		return disk;
