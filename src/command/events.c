@@ -161,7 +161,7 @@ static int say_failed(const struct reading *r, const char *path, int err)
 	char text[PLACE_BYTES + 512];
 
 	snprintf(text, sizeof text, _("the store cannot be read: %s: %s"), path,
-		 r->why[0] ? r->why : _(err_text(err)));
+		 _(r->why[0] ? r->why : err_text(err)));
 	return say_told(path, err_exit(err) == 9 ? err : ERR_DISK, text,
 			_("prise doctor, or the log of prise serve"));
 }
@@ -285,15 +285,15 @@ static int read_any_store(struct reading *r, char *path, size_t path_bytes)
 
 static int say_no_store(const struct reading *r, const char *path, int err)
 {
-	char text[PLACE_BYTES + 256];
+	const char *why = r->why[0] ? r->why : err_text(err);
+	char text[PLACE_BYTES + 512];
 
-	if ((err != ERR_NO_FILE && err != ERR_PERMISSION) ||
-	    (err == ERR_NO_FILE && access(path, F_OK) == 0))
+	if (err != ERR_NO_FILE && err != ERR_PERMISSION)
 		return say_failed(r, path, err);
 	if (err == ERR_NO_FILE)
-		snprintf(text, sizeof text, _("nothing was collected here: there is no %s"), path);
+		snprintf(text, sizeof text, _("nothing was collected here: %s: %s"), path, _(why));
 	else
-		snprintf(text, sizeof text, "%s: %s", path, _(err_text(err)));
+		snprintf(text, sizeof text, "%s: %s", path, _(why));
 	return say_told(path, err, text,
 			err == ERR_PERMISSION
 				? _("the user that prise serve runs as, or --store FILE")

@@ -21,12 +21,14 @@
 
 enum { LOG_PAGES = 4000, LOG_BYTES = 32 << 20, SQL_BYTES = 512, LOCK_LOOK_MS = 20 };
 
+#define N_(s) s
+
 /* What SQLite could not open, the system said why. */
 static int err_of_open(struct database *database)
 {
 	int errnum = database->sqlite != NULL ? sqlite3_system_errno(database->sqlite) : 0;
 
-	return errnum != 0 ? err_from_errno(errnum) : ERR_NO_FILE;
+	return errnum != 0 ? err_from_errno(errnum) : ERR_SYSTEM;
 }
 
 static int err_of_status(struct database *database, int status)
@@ -66,11 +68,15 @@ int database_err(struct database *database, int status)
 
 	if (status == SQLITE_OK || status == SQLITE_ROW || status == SQLITE_DONE)
 		return 0;
-	text_put_string(&why, database->sqlite != NULL ? sqlite3_errmsg(database->sqlite)
-						       : sqlite3_errstr(status));
 	if (database->sqlite != NULL)
 		status = sqlite3_extended_errcode(database->sqlite);
 	database->err = err_of_status(database, status);
+	if ((status & 0xff) == SQLITE_CANTOPEN && database->err != ERR_SYSTEM)
+		text_put_string(&why, err_text(database->err));
+	else if (database->sqlite != NULL)
+		text_put_string(&why, sqlite3_errmsg(database->sqlite));
+	else
+		text_put_string(&why, sqlite3_errstr(status));
 	return database->err;
 }
 
@@ -164,7 +170,7 @@ static bool has_log(const char *path)
 }
 
 /* Where nothing can be written, a read-only filesystem or another's directory, SQLite cannot share
- * memory with a writer. There is none. */
+ * memory with a writer. Without a log there is none. */
 static int open_immutable(struct database *database, const struct database_plan *plan)
 {
 	char memory[PATH_MAX + 64];
@@ -172,7 +178,10 @@ static int open_immutable(struct database *database, const struct database_plan 
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_READONLY |
 		    SQLITE_OPEN_URI;
 
-	if (access(plan->path, R_OK) < 0 || has_log(plan->path) || !put_immutable(&uri, plan->path))
+	if (has_log(plan->path))
+		return database_say(database, ERR_PERMISSION,
+				    N_("its log is in use, and nothing can be written beside it"));
+	if (!put_immutable(&uri, plan->path))
 		return database->err;
 	database_close(database);
 	return database_err(database, sqlite3_open_v2(memory, &database->sqlite, flags, NULL));
@@ -225,7 +234,8 @@ static int recognise(struct database *database, const struct database_plan *plan
 	if (application != 0 || tables != 0)
 		return database_say(database, ERR_PROTOCOL, "it is another program's database");
 	/* Its writer is just making it. */
-	return plan->read_only ? database_say(database, ERR_NO_FILE, "nothing is in it yet") : 0;
+	return plan->read_only ? database_say(database, ERR_NO_FILE, N_("nothing is in it yet"))
+			       : 0;
 }
 
 /* A log needs memory that processes share: not every filesystem has it. */
@@ -308,6 +318,16 @@ static bool cannot_be_written(const struct database *database)
 	return status == SQLITE_CANTOPEN || status == SQLITE_READONLY;
 }
 
+static int begin_or_look(struct database *database, const struct database_plan *plan)
+{
+	int err = begin(database, plan);
+
+	if (err == 0 || !plan->read_only || !cannot_be_written(database))
+		return err;
+	err = open_immutable(database, plan);
+	return err != 0 ? err : begin(database, plan);
+}
+
 /* Nobody asks how much memory SQLite has; to count it takes a lock at each allocation. */
 static void configure(void)
 {
@@ -323,12 +343,7 @@ int database_open(struct database *database, const struct database_plan *plan)
 	pthread_once(&configured, configure);
 	err = open_handle(database, plan);
 	if (err == 0)
-		err = begin(database, plan);
-	if (err != 0 && plan->read_only && cannot_be_written(database)) {
-		err = open_immutable(database, plan);
-		if (err == 0)
-			err = begin(database, plan);
-	}
+		err = begin_or_look(database, plan);
 	if (err != 0)
 		database_close(database);
 	return err;

@@ -28,12 +28,13 @@ struct database_plan {
 struct database {
 	struct sqlite3 *sqlite;
 	int err;       /* of the last call that failed */
-	char why[256]; /* SQLite's words on it */
+	char why[256]; /* SQLite's words on it, or err's where the system did not let it open */
 };
 
 /* WAL, synchronous=FULL; a temporary one has neither, and is written to a file only as far as it
  * outgrows its cache. 0, or ERR_ (database_err). Of a damaged file ERR_PROTOCOL; of one whose
- * other half was cut ERR_PROTOCOL too. After an error `database` is closed, err and why stand. */
+ * other half was cut ERR_PROTOCOL too. To a reader ERR_NO_FILE is one that is not there, or that
+ * its writer is just making. After an error `database` is closed, err and why stand. */
 int database_open(struct database *database, const struct database_plan *plan);
 void database_close(struct database *database);
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -135,6 +136,10 @@ static void test_read_only(void **state)
 	struct database database;
 
 	assert_int_equal(database_open(&database, &plan), ERR_NO_FILE);
+	assert_string_equal(database.why, "no such file or directory");
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(database_open(&database, &plan), ERR_NO_FILE);
+	assert_string_equal(database.why, "nothing is in it yet");
 	make(path);
 	assert_int_equal(database_open(&database, &plan), 0);
 	assert_int_equal(number(&database, "SELECT count(*) FROM thing"), 1);
