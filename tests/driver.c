@@ -22,8 +22,8 @@ static void *grow(void *p, size_t count, size_t size)
 	return p;
 }
 
-/* The same of what grows by the byte: it has a place for twice as many each time it is full, or
- * each of its bytes would cost a copy of all. */
+/* The same of what grows to many: it has a place for twice as many each time it is full, or each
+ * one more would cost a copy of all. What a machine reads ends where it ends, for a sanitizer. */
 static void *grow_by(void *p, size_t count, size_t more, size_t size)
 {
 	size_t room = 64, needed = 64;
@@ -178,11 +178,11 @@ static void gather_messages(struct driver *d)
 		struct driver_tell kept = {.to = t->to, .message = t->message};
 		kept.message.body = bytes_of(copy_of(t->message.body.data, t->message.body.len),
 					     t->message.body.len);
-		d->tell = grow(d->tell, d->tells + 1, sizeof *d->tell);
+		d->tell = grow_by(d->tell, d->tells, 1, sizeof *d->tell);
 		d->tell[d->tells++] = kept;
 	}
 	for (unsigned i = 0; i < d->out.events; i++) {
-		d->event = grow(d->event, d->events + 1, sizeof *d->event);
+		d->event = grow_by(d->event, d->events, 1, sizeof *d->event);
 		d->event[d->events++] = d->out.event[i];
 	}
 }
