@@ -6,6 +6,7 @@
  * the lease's end its group gets SIGTERM, and SIGKILL before that end, whatever has become of us.
  */
 #include "command/client.h"
+#include "command/role_hooks.h"
 #include "command/say.h"
 #include "net/process.h"
 #include "proto/role.h"
@@ -91,6 +92,8 @@ struct role_run {
 	bool stopping;   /* it was told to end */
 	uint64_t grace_ms;
 
+	struct role_hooks hooks;
+
 	/* The end. */
 	int signal_number;
 	bool over;
@@ -112,26 +115,6 @@ static uint64_t role_deadline_ns(const struct role_run *r)
 static int role_stdout(const struct role_run *r)
 {
 	return r->client.call->common.json ? STDERR_FILENO : -1;
-}
-
-static void role_hook(struct role_run *r, const char *command)
-{
-	char epoch[48];
-	const char *const argv[] = {"/bin/sh", "-c", command, NULL};
-	const char *const environment[] = {epoch, NULL};
-	struct process_plan plan = {.argv = argv,
-				    .environment = environment,
-				    .stdin_fd = -1,
-				    .stdout_fd = role_stdout(r),
-				    .stderr_fd = -1,
-				    .grace_ms = ROLE_GRACE_MS,
-				    .deadline_ns = MOMENT_NEVER};
-
-	if (!command)
-		return;
-	snprintf(epoch, sizeof epoch, "PRISE_EPOCH=%" PRIu64, r->epoch);
-	if (process_start(r->helper, &plan, NULL, NULL) < 0)
-		say_warning(_("cannot run the hook: %s"), command);
 }
 
 static void role_end(struct role_run *r, int code)
@@ -237,7 +220,7 @@ static void role_become(struct role_run *r, const struct message *m)
 	if (!principal)
 		role_stop_program(r);
 	if (changed || !principal)
-		role_hook(r, principal ? r->given->on_principal : r->given->on_secondaire);
+		role_hooks_run(&r->hooks, (struct role_change){principal, r->epoch});
 	if (principal && r->program && changed)
 		role_stop_program(
 			r); /* of an earlier reign, under its epoch: the next follows it */
@@ -461,6 +444,12 @@ static int role_set_up(struct role_run *r)
 	r->settings = (struct role_client_settings){
 		.name = r->name, .priority = r->given->priority, .mode = ROLE_CLIENT_AUTO};
 	r->retry.due = role_retry_due;
+	r->hooks = (struct role_hooks){.helper = r->helper,
+				       .loop = r->client.loop,
+				       .on_principal = r->given->on_principal,
+				       .on_secondaire = r->given->on_secondaire,
+				       .stdout_fd = role_stdout(r)};
+	role_hooks_begin(&r->hooks);
 	err = process_helper_attach(r->helper, r->client.loop);
 	if (!err)
 		err = loop_signals(r->client.loop, signals, 3, role_caught, r);
@@ -480,8 +469,11 @@ static int role_run(struct command_call *call)
 		return code;
 	}
 	code = role_set_up(&r);
-	if (!code)
+	if (!code) {
 		code = role_go_on(&r);
+		r.over = true;
+		role_hooks_end(&r.hooks);
+	}
 	process_helper_stop(r.helper);
 	client_close(&r.client);
 	return code;
@@ -500,6 +492,8 @@ const struct command command_role = {
 		"is ours.\n\n"
 		"PRISE_EPOCH, in the environment of CMD and of the hooks, is the fencing token: it "
 		"grows at every promotion, and whatever CMD writes to may refuse a smaller one. "
+		"Hooks run one after the other, in the order of the changes; one that takes longer "
+		"than ten seconds is not waited for. "
 		"With --json, what they print goes to standard error.\n\n"
 		"A lost server is tried again with growing pauses; with -t it is given up after "
 		"that long. Plain servers, which know words only, work too: they give no lease and "

@@ -32,12 +32,73 @@ def test_a_hook_runs_once_at_each_change(prise, serve):
     client = role(prise, address, "--on-principal", f"echo principal $PRISE_EPOCH >> {path}",
                   "--on-secondaire", f"echo secondaire $PRISE_EPOCH >> {path}")
     read_until(client.stdout, b"secondaire epoch=1\n")
-    wait_until(path.exists, "the first hook")
+    wait_until(lambda: path.exists() and path.read_text("ascii"), "the first hook")
     first.terminate()
     read_until(client.stdout, b"principal epoch=2\n")
     client.terminate()
     client.communicate(timeout=SECONDS)  # the hooks hold its output, too
     assert path.read_text("ascii") == "secondaire 1\nprincipal 2\n"
+
+
+def until(path):
+    """What a hook does to wait for a file."""
+    return f"while [ ! -e {path} ]; do sleep 0.05; done"
+
+
+def test_hooks_follow_one_another(prise, serve):
+    """In the order of the changes, however long one takes, and also when prise is told to end."""
+    _, address = start(serve, "60s")
+    path, go = prise.directory / "hooks", prise.directory / "go"
+    first = role(prise, address)
+    read_until(first.stdout, b"principal epoch=1\n")
+    client = role(prise, address, "--on-principal", f"echo principal >> {path}",
+                  "--on-secondaire", f"{until(go)}; echo secondaire >> {path}")
+    read_until(client.stdout, b"secondaire epoch=1\n")
+    first.terminate()
+    read_until(client.stdout, b"principal epoch=2\n")
+    client.terminate()
+    go.touch()
+    client.communicate(timeout=SECONDS)
+    assert client.returncode == 128 + signal.SIGTERM
+    assert path.read_text("ascii") == "secondaire\nprincipal\n"
+
+
+def test_a_hook_that_does_not_end_is_not_waited_for(prise, serve):
+    _, address = start(serve, "60s")
+    path = prise.directory / "hook"
+    first = role(prise, address)
+    read_until(first.stdout, b"principal epoch=1\n")
+    client = role(prise, address, "--on-principal", f"touch {path}",
+                  "--on-secondaire", "exec sleep 15 >&- 2>&-")
+    read_until(client.stdout, b"secondaire epoch=1\n")
+    first.terminate()
+    read_until(client.stdout, b"principal epoch=2\n")
+    assert not path.exists()
+    wait_until(path.exists, "the hook behind it")
+    client.terminate()
+    assert "has been running for 10 seconds" in client.communicate(timeout=SECONDS)[1].decode()
+
+
+def test_hooks_that_wait_are_bounded(prise, peer):
+    """Of forty changes at once, which a server could send without end, the newest are followed."""
+    path, go = prise.directory / "hooks", prise.directory / "go"
+    heard = threading.Event()
+
+    def talk(connection):
+        says(b"principal\n", then=lambda _: heard.wait(SECONDS))(connection)
+        says(b"secondaire\n" + b"principal\nsecondaire\n" * 19)(connection)
+
+    client = role(prise, peer(talk).address, "--on-principal",
+                  f"{until(go)}; echo principal >> {path}",
+                  "--on-secondaire", f"echo secondaire >> {path}")
+    read_until(client.stdout, b"principal\n")
+    heard.set()
+    read_until(client.stdout, b"secondaire\n" + b"principal\nsecondaire\n" * 19)
+    go.touch()
+    client.terminate()
+    said = client.communicate(timeout=SECONDS)[1].decode()
+    assert path.read_text("ascii") == "principal\n" + "principal\nsecondaire\n" * 8
+    assert said.count("the hooks are slower than the changes") == 23, said
 
 
 def test_a_place_is_left_when_nobody_reads_the_words(prise, serve):
