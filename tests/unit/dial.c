@@ -132,17 +132,14 @@ static void test_times_out(void **state)
 	uint16_t port;
 	struct hole hole = dig(dialing_bind(AF_INET, SOCK_STREAM, 0, &port));
 	struct dial_plan plan = dialing_plan_at("127.0.0.1", port);
-	uint64_t begun_ns;
 	struct dialing_call called;
 
 	plan.timeout_ms = DIALING_SHORT_MS;
-	loop_refresh(dialing_loop);
-	begun_ns = loop_now(dialing_loop)->boot_ns;
-	called = dialing_run(&plan);
+	called = dialing_run_within(&plan, DIALING_SHORT_MS + 2000);
 	assert_int_equal(called.result.err, ERR_TIMEOUT);
 	assert_int_equal(called.result.attempts, 1);
 	assert_int_equal(called.result.attempt[0].err, ERR_TIMEOUT);
-	assert_in_range(dialing_elapsed_ms(begun_ns), DIALING_SHORT_MS, DIALING_SHORT_MS + 2000);
+	assert_true(called.result.attempt[0].took_ns >= (DIALING_SHORT_MS - 50) * MOMENT_MS);
 	fill_in(&hole);
 }
 
@@ -153,22 +150,18 @@ static void test_a_dead_family_costs_one_delay(void **state)
 	struct hole hole;
 	struct dial_plan plan;
 	struct dialing_call called;
-	uint64_t begun_ns;
 
 	if (port == 0)
 		skip();
 	hole = dig(v6);
-	assert_int_equal(listen(v4, 1), 0);
+	assert_int_equal(listen(v4, 8), 0);
 	plan = dialing_plan_at("localhost", port);
-	loop_refresh(dialing_loop);
-	begun_ns = loop_now(dialing_loop)->boot_ns;
-	called = dialing_run(&plan);
+	called = dialing_run_within(&plan, 1000);
 	assert_int_equal(called.result.err, 0);
 	assert_int_equal(called.result.remote.family, ADDRESS_V4);
 	assert_int_equal(called.result.attempts, 2);
 	assert_int_equal(called.result.attempt[0].err, ERR_TIMEOUT);
 	assert_in_range(called.result.attempt[0].took_ns / MOMENT_MS, 249, 1000);
-	assert_in_range(dialing_elapsed_ms(begun_ns), 249, 1000);
 	close(called.result.fd);
 	fill_in(&hole);
 	close(v4);
@@ -188,7 +181,7 @@ static void test_less_patience_than_a_delay(void **state)
 	hole[1] = dig(v4);
 	plan = dialing_plan_at("localhost", port);
 	plan.timeout_ms = 20;
-	called = dialing_run(&plan);
+	called = dialing_run_within(&plan, 240);
 	assert_int_equal(called.result.err, ERR_TIMEOUT);
 	assert_int_equal(called.result.attempts, 1);
 	assert_in_range(called.result.attempt[0].took_ns / MOMENT_MS, 20, 240);
@@ -202,18 +195,14 @@ static void test_a_refusing_family_costs_nothing(void **state)
 	uint16_t port = bind_both(SOCK_STREAM, &v6, &v4);
 	struct dial_plan plan;
 	struct dialing_call called;
-	uint64_t begun_ns;
 
 	if (port == 0)
 		skip();
-	assert_int_equal(listen(v4, 1), 0);
+	assert_int_equal(listen(v4, 8), 0);
 	plan = dialing_plan_at("localhost", port);
-	loop_refresh(dialing_loop);
-	begun_ns = loop_now(dialing_loop)->boot_ns;
-	called = dialing_run(&plan);
+	called = dialing_run_within(&plan, 200);
 	assert_int_equal(called.result.err, 0);
 	assert_int_equal(called.result.attempt[0].err, ERR_REFUSED);
-	assert_in_range(dialing_elapsed_ms(begun_ns), 0, 200);
 	close(called.result.fd);
 	close(v6);
 	close(v4);
@@ -231,7 +220,7 @@ static void test_refused_tells_more_than_silence(void **state)
 		skip();
 	hole = dig(v6);
 	plan = dialing_plan_at("localhost", port);
-	plan.timeout_ms = DIALING_SHORT_MS;
+	plan.timeout_ms = 3 * DIALING_SHORT_MS; /* both are tried within it */
 	called = dialing_run(&plan);
 	assert_int_equal(called.result.err, ERR_REFUSED);
 	assert_int_equal(called.result.attempt[0].err, ERR_TIMEOUT);

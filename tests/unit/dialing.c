@@ -84,9 +84,25 @@ struct dialing_call dialing_run(const struct dial_plan *plan)
 	return called;
 }
 
-uint64_t dialing_elapsed_ms(uint64_t since_ns)
+struct dialing_call dialing_run_within(const struct dial_plan *plan, unsigned most_ms)
 {
-	return (loop_now(dialing_loop)->boot_ns - since_ns) / MOMENT_MS;
+	struct dialing_call called;
+	uint64_t took_ms = 0;
+
+	for (unsigned i = 0; i < 5; i++) {
+		uint64_t begun_ns;
+
+		loop_refresh(dialing_loop);
+		begun_ns = loop_now(dialing_loop)->boot_ns;
+		called = dialing_run(plan);
+		took_ms = (loop_now(dialing_loop)->boot_ns - begun_ns) / MOMENT_MS;
+		if (took_ms <= most_ms)
+			return called;
+		if (called.result.fd >= 0)
+			close(called.result.fd);
+	}
+	fail_msg("it took %u ms, not %u at most", (unsigned)took_ms, most_ms);
+	return called;
 }
 
 int dialing_bind(int family, int type, uint16_t port, uint16_t *bound)

@@ -31,7 +31,9 @@ void dialing_turn_until(const bool *done);
 /* Both: from start to end. */
 struct dialing_call dialing_run(const struct dial_plan *plan);
 
-uint64_t dialing_elapsed_ms(uint64_t since_ns);
+/* The same, which takes at most `most_ms`: once in five times, for the machine may have been held
+ * up. */
+struct dialing_call dialing_run_within(const struct dial_plan *plan, unsigned most_ms);
 
 /* A blocking socket bound to ::1 or 127.0.0.1 at `port` (0: any), or -1; where it came to be. */
 int dialing_bind(int family, int type, uint16_t port, uint16_t *bound);
