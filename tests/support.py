@@ -38,7 +38,27 @@ def wait_until(look, what, seconds=SECONDS):
         select.select([], [], [], 0.01)
 
 
-GIVEN = set()  # ports, so that none is given twice
+STRETCH = 512  # ports
+MARKS = []  # held for as long as we run: they say that a stretch is ours
+
+
+def ports_of_ours():
+    """Every port once, of stretches that no other process of the tests has in this network: what
+    was chosen here and is not bound yet is chosen by nobody else. They lie below those that the
+    kernel chooses for clients."""
+    firsts = range(10240, 32000 - STRETCH, STRETCH)
+    for first in random.sample(firsts, len(firsts)):
+        mark = socket.socket(socket.AF_UNIX)
+        try:
+            mark.bind(f"\0prise-tests-ports-{first}")
+        except OSError:  # another's
+            mark.close()
+            continue
+        MARKS.append(mark)
+        yield from random.sample(range(first, first + STRETCH), STRETCH)
+
+
+PORTS = ports_of_ours()
 
 
 def is_free(port):
@@ -55,11 +75,9 @@ def is_free(port):
 
 
 def free_port():
-    """A free port below those that the kernel chooses for clients."""
-    for _ in range(1000):
-        port = random.randrange(10240, 32000)
-        if port not in GIVEN and is_free(port):
-            GIVEN.add(port)
+    """A free port, that is not given twice."""
+    for port in PORTS:
+        if is_free(port):
             return port
     raise AssertionError("no free port")
 

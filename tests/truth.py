@@ -345,11 +345,9 @@ class World:
 
     @staticmethod
     def free_port():
-        """Below those that the kernel gives to clients, which could take it while we are down."""
-        while True:
-            port = random.randrange(10240, 32000)
-            with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-                return port
+        """Nobody else's while we are down."""
+        from support import free_port  # pylint: disable=import-outside-toplevel
+        return free_port()
 
     def environment(self, who):
         place = str(self.directory / who)
