@@ -4,7 +4,7 @@ mount namespace where only loopback is up, with a file of hosts and a name serve
     hosts     what /etc/hosts says
     zone      {"a.test A": ["192.0.2.1"], "b.test CNAME": ["a.test"], "c.test": "SERVFAIL"}
     silent    the name server never answers; zone None: there is none
-    options   of resolv.conf(5), timeout:1 unless told
+    options   of resolv.conf(5), timeout:1 for one that is silent, else timeout:9, unless told
     setup     shell commands, run first: routes, sysctls, firewall rules
     greet     {"127.0.0.1 7013": "text"}: a TCP server that says so and closes; what begins with
               HTTP/ it says once it was asked
@@ -122,7 +122,7 @@ def cover(path, text, scratch):
 def inside(settings, command):
     zone = settings.get("zone", {})
     order = "files" if zone is None else "files dns"
-    options = settings.get("options", "timeout:1")
+    options = settings.get("options", "timeout:1" if settings.get("silent") else "timeout:9")
     with tempfile.TemporaryDirectory() as scratch:
         files = {"/etc/hosts": settings.get("hosts", ""),
                  "/etc/resolv.conf": f"nameserver 127.0.0.1\noptions {options} attempts:1\n",

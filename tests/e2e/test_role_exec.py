@@ -13,8 +13,8 @@ from support import SECONDS, wait_until
 from talk import read_until
 from talking import configured, expect
 
-LEASE = 'lease = "900ms"'
-LEASE_S = 0.9
+LEASE = 'lease = "2s"'
+LEASE_S = 2
 
 
 @pytest.fixture

@@ -297,8 +297,9 @@ def test_a_server_that_takes_the_end_of_input_for_the_end(prise, authority):
     def serve():
         raw, _ = listener.accept()
         with raw, server_context(pem).wrap_socket(raw, server_side=True) as s:
-            s.settimeout(0.3)
+            s.settimeout(SECONDS)
             assert s.recv(65536)
+            s.settimeout(0.3)
             for _ in range(4):
                 s.sendall(b"x" * 1000)
                 try:
@@ -310,8 +311,8 @@ def test_a_server_that_takes_the_end_of_input_for_the_end(prise, authority):
         over.set()
 
     threading.Thread(target=serve, daemon=True).start()
-    done = prise("connect", "--tls", "127.0.0.1", listener.getsockname()[1], stdin="GET\n",
-                 env={"SSL_CERT_FILE": str(authority.file)})
+    done = prise("connect", "--tls", "--wait", "10s", "127.0.0.1", listener.getsockname()[1],
+                 stdin="GET\n", env={"SSL_CERT_FILE": str(authority.file)})
     listener.close()
     assert done.code == 0 and len(done.out) == 4000, done
     assert over.wait(5)

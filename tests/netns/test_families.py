@@ -22,7 +22,7 @@ def daytime(prise, settings, *arguments):
 
 
 def test_a_family_that_never_answers(prise):
-    done = daytime(prise, {"setup": DEAD_IPV6, "greet": GREET}, "-t", "900ms", "both.test:7013")
+    done = daytime(prise, {"setup": DEAD_IPV6, "greet": GREET}, "-t", "9s", "both.test:7013")
     assert done.code == 0 and "1982" in done.out
 
 
@@ -55,14 +55,14 @@ def test_datagrams_to_a_family_that_never_answers(prise, command, words, out):
 def test_datagrams_that_nobody_answers(prise, command):
     """Each address is tried again and again, in the time of one."""
     setup = DEAD_IPV6 + ["nft 'add rule inet t i ip daddr 127.0.0.1 udp dport 7013 drop'"]
-    done = over_udp(prise, {"setup": setup}, command, "-v", "-t", "1500ms", "both.test:7013")
+    done = over_udp(prise, {"setup": setup}, command, "-v", "-t", "4s", "both.test:7013")
     assert done.code == 5
     for remote in ("[2001:db8::1]:7013", "127.0.0.1:7013"):
         assert len(re.findall(rf"(?m)^> +\S+  {re.escape(remote)}  0$", done.err)) >= 2, done.err
 
 
 def test_a_refusal_tells_more_than_silence(prise):
-    done = over_udp(prise, {"setup": DEAD_IPV6}, "daytime", "-t", "600ms", "both.test:7013")
+    done = over_udp(prise, {"setup": DEAD_IPV6}, "daytime", "-t", "3s", "both.test:7013")
     assert done.code == 4
 
 

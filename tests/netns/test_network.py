@@ -213,7 +213,7 @@ def test_a_stalled_reader_is_cut_off_by_its_idle_time(net, serve):
     that."""
     server, client, other = net.host(1), net.host(2), net.host(3)
     with server:
-        daemon = configured(serve, {"chargen": 'listen = "any:PORT"\nidle = "1s"'})
+        daemon = configured(serve, {"chargen": 'listen = "any:PORT"\nidle = "3s"'})
     held = descriptors(daemon)
     with connect(client, daemon.port("chargen"), server.v4) as s:
         read_exactly(s, 100_000)

@@ -7,7 +7,7 @@ import pytest
 from reigns import Reigns
 
 pytestmark = pytest.mark.root
-LEASE_S = 0.9
+LEASE_S = 2
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def scene(net, prise, serve):
     """A server and two hosts; a is principal and works, b waits."""
     server, first, second = net.host(1), net.host(2), net.host(3)
     with server:
-        daemon = serve(config='role { listen = "any:9001" lease = "900ms" }',
+        daemon = serve(config='role { listen = "any:9001" lease = "2s" }',
                        options=["--insecure"])
     reigns = Reigns(prise)
     with first:

@@ -251,24 +251,29 @@ static void test_lock(void **state)
 static void test_lock_that_is_given_back(void **state)
 {
 	const char *path = storing_path("given-back");
-	int fd, said[2];
+	int fd, said[2], asked[2];
 	pid_t holder;
 	char byte;
 
 	assert_int_equal(pipe(said), 0);
+	assert_int_equal(pipe(asked), 0);
 	holder = fork();
 	if (holder == 0) {
-		if (database_lock(path, 0, &fd) != 0 || write(said[1], "", 1) != 1)
+		if (database_lock(path, 0, &fd) != 0 || write(said[1], "", 1) != 1 ||
+		    read(asked[0], &byte, 1) != 1)
 			_exit(1);
 		poll(NULL, 0, 200);
 		_exit(0);
 	}
 	assert_int_equal(read(said[0], &byte, 1), 1);
 	assert_int_equal(database_lock(path, 40, &fd), ERR_IN_USE);
+	assert_int_equal(write(asked[1], "", 1), 1);
 	assert_int_equal(database_lock(path, 10000, &fd), 0);
 	close(fd);
-	close(said[0]);
-	close(said[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		close(said[i]);
+		close(asked[i]);
+	}
 	assert_int_equal(waitpid(holder, NULL, 0), holder);
 }
 

@@ -137,9 +137,9 @@ static void deadline_moved_and_passed(void **state)
 	const char *argv[4];
 	struct process_plan plan = plan_script(argv, "sleep 1000");
 	struct run moved, passed;
-	uint64_t due_ns = now_ns() + 300 * MOMENT_MS;
+	uint64_t due_ns = now_ns() + 1500 * MOMENT_MS;
 
-	plan.deadline_ns = due_ns - 100 * MOMENT_MS;
+	plan.deadline_ns = due_ns - 500 * MOMENT_MS;
 	run_start(t->helper, &moved, &plan);
 	process_set_deadline(t->helper, moved.id, MOMENT_NEVER);
 	plan.deadline_ns = due_ns;
@@ -284,7 +284,7 @@ static void prise_stopped(void **state)
 	int said;
 
 	plan.grace_ms = 50;
-	plan.deadline_ns = now_ns() + 500 * MOMENT_MS;
+	plan.deadline_ns = now_ns() + 2000 * MOMENT_MS;
 	player = player_start(&plan, &r, &said);
 	read_two_ups(&r);
 	kill(player, SIGSTOP);
