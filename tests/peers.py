@@ -76,9 +76,9 @@ class Datagrams:
     """A UDP server whose `judge` maps a datagram's number, from 1 on, and the datagram to the list
     of those that go back."""
 
-    def __init__(self, judge):
+    def __init__(self, judge, port=0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+        self.socket.bind(("127.0.0.1", port))
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
         self.judge = judge
         self.seen = []
@@ -105,8 +105,8 @@ class Datagrams:
 def datagrams():
     started = []
 
-    def start(judge):
-        started.append(Datagrams(judge))
+    def start(judge, port=0):
+        started.append(Datagrams(judge, port))
         return started[-1]
 
     yield start

@@ -3,6 +3,7 @@ often, and what is said of the answer."""
 
 import json
 import re
+import socket
 import struct
 import time
 
@@ -51,8 +52,10 @@ def test_one_answer_is_enough(prise, datagrams, command):
 
 def test_without_u_it_is_tcp(prise, peer, datagrams, command):
     assert prise(command, peer(lambda s: s.sendall(ANSWERS[command]())).address).code == 0
-    server = datagrams(lambda number, _: [ANSWERS[command]()])
-    assert prise(command, server.address).code == 4 and server.seen == []
+    server = datagrams(lambda number, _: [ANSWERS[command]()], free_port())
+    with socket.socket() as held:  # so that nobody listens there
+        held.bind(server.socket.getsockname())
+        assert prise(command, server.address).code == 4 and server.seen == []
     assert prise(command, "-u", f"127.0.0.1:{free_port()}").code == 4
 
 

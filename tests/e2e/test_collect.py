@@ -19,7 +19,7 @@ import pytest
 import feeding
 from feeding import Feed, Refused, changes, record, stored
 from streams import SANITIZED, resident_bytes
-from support import SECONDS, Daemon, Prise, wait_until
+from support import SECONDS, Daemon, Prise, free_port, has_ipv6, wait_until
 
 
 def store_of(prise):
@@ -523,13 +523,9 @@ def test_random_clients_come_and_go(prise, serve):
         assert len(events) >= done[instance]
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6")
 def test_ipv6_and_its_address(prise, serve):
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            port = probe.getsockname()[1]
-    except OSError:
-        pytest.skip("no IPv6")
+    port = free_port()
     serve(f"collect=[::1]:{port}")
     feeding.plain(port, b"CREATE:a\n", address="::1")
     wait_until(lambda: stored(prise), "the change")

@@ -24,6 +24,9 @@ from talking import (configured, datagrams, descriptors, ended, expect, is_answe
                      talk)
 
 PORT = free_port()
+HELD = socket.socket()  # bound, so that nobody else listens there; prise could
+HELD.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+HELD.bind(("127.0.0.1", PORT))
 GOOD = f"echo {{ listen = {PORT} }}\n"
 
 # What the file says after GOOD, the line that is wrong, what the error says.

@@ -1,5 +1,6 @@
 """`prise connect` against ncat, netcat, socat, telnet's options and Python's sockets."""
 
+import contextlib
 import json
 import os
 import re
@@ -178,12 +179,10 @@ def test_a_peer_that_does_not_read_holds_us_back(prise):
     assert server.ended() == total
 
 
-def test_exit_codes(prise):
-    refused = prise("connect", f"127.0.0.1:{free_port()}")
-    assert refused.code == 4 and "refused" in refused.err
-    unknown = prise("connect", "trucbidule.invalid:7777")
-    assert unknown.code == 3
-    with socket.socket() as full:  # a queue that is full drops what comes
+@contextlib.contextmanager
+def full_queue():
+    """A port that drops whatever comes: it listens, and its queue is full."""
+    with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
         port = full.getsockname()[1]
@@ -191,9 +190,18 @@ def test_exit_codes(prise):
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.1", port))
-        late = prise("connect", "-t", "300ms", f"127.0.0.1:{port}")
+        yield port
         for filler in fillers:
             filler.close()
+
+
+def test_exit_codes(prise):
+    refused = prise("connect", f"127.0.0.1:{free_port()}")
+    assert refused.code == 4 and "refused" in refused.err
+    unknown = prise("connect", "trucbidule.invalid:7777")
+    assert unknown.code == 3
+    with full_queue() as port:
+        late = prise("connect", "-t", "300ms", f"127.0.0.1:{port}")
         assert late.code == 5 and "timed out" in late.err
     assert prise("connect", "255.255.255.255:7777").code in (6, 9)
     assert prise("connect").code == 2
@@ -238,22 +246,13 @@ def test_signals(prise, serve, number):
 
 
 def test_a_signal_while_it_connects(prise):
-    with socket.socket() as full:
-        full.bind(("127.0.0.1", 0))
-        full.listen(0)
-        port = full.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(("127.0.0.1", port))
+    with full_queue() as port:
         process = prise.start("connect", f"127.0.0.1:{port}")
         wait_until(lambda: f":{port:04X} 02" in open("/proc/net/tcp", encoding="ascii").read(),
                    "a connection under way")
         wait_until(lambda: signal_is_caught(process.pid), "the handler")
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 130
-        for filler in fillers:
-            filler.close()
 
 
 def signal_is_caught(pid):
@@ -577,10 +576,11 @@ def test_progress_of_a_file_that_comes_back(prise):
 
 def test_progress_of_many_ports(prise):
     """Lines that go to a file say nothing to whoever waits."""
-    child = pexpect.spawn("/bin/sh", ["-c", f"exec {prise.path} connect -z 127.0.0.1 1-65535 "
-                                            "> /dev/null"],
-                          timeout=SECONDS, env=prise.environment)
-    child.expect(rb"(\d+)  (\d+)/s  (\d+) %")
-    assert int(child.match[3]) <= 100
-    child.sendintr()
-    child.expect(pexpect.EOF)
+    with full_queue() as port:  # the second port keeps it waiting
+        child = pexpect.spawn("/bin/sh", ["-c", f"exec {prise.path} connect -z 127.0.0.1 "
+                                                f"{free_port()} {port} > /dev/null"],
+                              timeout=SECONDS, env=prise.environment)
+        child.expect(rb"(\d+)  (\d+)/s  (\d+) %")
+        assert (int(child.match[1]), int(child.match[3])) == (1, 50)
+        child.sendintr()
+        child.expect(pexpect.EOF)
