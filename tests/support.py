@@ -8,6 +8,7 @@ import random
 import itertools
 import errno
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -94,20 +95,23 @@ def has_ipv6():
 @contextlib.contextmanager
 def sysctl(name, value, when=lambda old: True):
     """Sets a limit that has no namespace, for as long as it takes, where what it was needs that;
-    skips where nobody may. Whoever has begun before keeps what he had."""
+    skips where nobody may. Whoever has begun before keeps what he had. One test after the
+    other, with a lock on the limit's file: none sees or restores what another one set."""
     path = pathlib.Path("/proc/sys") / name.replace(".", "/")
-    old = int(path.read_text())
-    if not when(old):
-        yield
-        return
-    try:
-        path.write_text(str(value))
-    except OSError as error:
-        pytest.skip(f"{name} is {old}, and cannot be set: {error}")
-    try:
-        yield
-    finally:
-        path.write_text(str(old))
+    with open(path, encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        old = int(path.read_text())
+        if not when(old):
+            yield
+            return
+        try:
+            path.write_text(str(value))
+        except OSError as error:
+            pytest.skip(f"{name} is {old}, and cannot be set: {error}")
+        try:
+            yield
+        finally:
+            path.write_text(str(old))
 
 
 class Result:
