@@ -523,7 +523,7 @@ print("ended", daemon.returncode, "failed", log.count("daemon.reload_failed"))
 def test_a_name_without_an_answer_keeps_nobody_waiting(prise):
     inside = types.SimpleNamespace(path=sys.executable, environment=prise.environment,
                                    directory=prise.directory)
-    done = box.run(inside, {"silent": True, "options": "timeout:2"}, "-c", SLOW_NAME, prise.path,
+    done = box.run(inside, {"silent": True, "options": "timeout:3"}, "-c", SLOW_NAME, prise.path,
                    prise.directory / "slow.conf")
     assert done.out.splitlines() == [
         "answered True", "meanwhile nothing", "ended 0 failed 1"], done.err

@@ -297,7 +297,9 @@ def test_only_testing(prise, serve):
 
 def test_udp(prise, serve):
     port = serve("echo").port("echo")
-    done = prise("connect", "-u", "--wait", "300ms", "127.0.0.1", port, stdin="un datagramme\n")
+    words = ("connect", "-u", "--wait", "300ms", "127.0.0.1", port)
+    done = wait_until(lambda: (one := prise(*words, stdin="un datagramme\n")).out and one,
+                      "an answer within that time")
     assert done.code == 0 and done.out == "un datagramme\n"
     refused = prise("connect", "-u", f"127.0.0.1:{free_port()}", stdin="x")
     assert refused.code == 4 and "port unreachable" in refused.err

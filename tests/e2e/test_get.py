@@ -472,7 +472,7 @@ def test_a_slow_head_and_a_slow_body(get):
     with Odd(drip(b"HTTP/1.1 200 OK\r\nX: ")) as odd:
         assert get("-t", "500ms", odd.url).code == 5
     with Odd(drip(b"HTTP/1.1 200 OK\r\n\r\n")) as odd:
-        done = get("-m", "500ms", odd.url)
+        done = get("-m", "2s", odd.url)
         assert done.code == 5 and "xx" in done.out
 
 
