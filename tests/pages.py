@@ -59,10 +59,11 @@ class RealSite:
     """The page as `prise serve` serves it."""
 
     SERVICES = ("http", "echo", "inbox", "role")
+    CONFIG = 'role { lease = "60s" }\n'  # its clients never beat again
 
     def __init__(self, prise, serve):
         self.prise, self.serve = prise, serve
-        self.daemon = serve(*self.SERVICES)
+        self.daemon = serve(*self.SERVICES, config=self.CONFIG)
         self.words = [f"{name}=127.0.0.1:{self.daemon.port(name)}" for name in self.SERVICES]
         self.url = f"http://127.0.0.1:{self.daemon.port('http')}/"
         self.sockets = []
@@ -105,7 +106,7 @@ class RealSite:
         self.daemon.stop()
 
     def start(self):
-        self.daemon = self.serve(*self.words)
+        self.daemon = self.serve(*self.words, config=self.CONFIG)
 
 
 @pytest.fixture(params=["mock", "real"])

@@ -268,7 +268,8 @@ def test_a_role_change_is_on_the_stream_within_a_second(prise, daemon):
         client = prise.start("role", f"127.0.0.1:{daemon.port('role')}", "--name", "a")
         stream.wait_type("role.change")
         _, role = stream.wait(lambda event, data: event == "role" and data["members"]
-                              and data["members"][0]["role"] == "principal")
+                              and data["members"][0]["role"] == "principal"
+                              and data["members"][0]["name"])  # which is read a little later
         assert role["members"][0]["name"] == "a"
         client.send_signal(signal.SIGTERM)
         client.wait(SECONDS)

@@ -258,7 +258,8 @@ def test_it_comes_back(page, site):
     open_and_log(page, site)
     site.stop()
     page.wait("document.body.dataset.link === 'waiting'", "the link to be given up")
-    assert re.search(r"reconnecting in \d+ s", page.text("#link-text"))
+    page.wait("/reconnecting in \\d+ s/.test(document.querySelector('#link-text').textContent)",
+              "the seconds until the next try")
     assert page.find("#retry").is_displayed()
     assert page.js("document.title").startswith("✕ ")
     page.wait("document.querySelector('#link-text').textContent.startsWith('lost since ')", "lost")

@@ -15,19 +15,22 @@ ASK_MAX, ASK = "Nombre maximum ?\n", "Votre nombre ?\n"
 
 
 class Dialect:
-    """A course's server: reads a number a recv(), and answers in its own words."""
+    """A course's server: reads a number, and answers in its own words."""
 
     def __init__(self, secret, less, more, won, ask_max="", ask="", first=1):
         self.secret, self.less, self.more, self.won = secret, less, more, won
         self.ask_max, self.ask, self.first = ask_max, ask, first
-        self.heard = []
+        self.heard, self.unread = [], []
 
     def number(self, connection):
-        data = connection.recv(1024).decode()
-        if not data:
-            raise ConnectionError("the client is gone")
-        assert data.count("\n") <= 1 and data.strip().isdigit(), f"one number at a time: {data!r}"
-        self.heard.append(int(data))
+        """One at a time; only the first may follow the maximum unasked, after a silence."""
+        if not self.unread:
+            data = connection.recv(1024).decode()
+            if not data:
+                raise ConnectionError("the client is gone")
+            self.unread = data.splitlines()
+            assert len(self.unread) <= (1 if self.heard else 2), f"one at a time: {data!r}"
+        self.heard.append(int(self.unread.pop(0)))
         return self.heard[-1]
 
     def __call__(self, connection):
@@ -149,9 +152,10 @@ def test_wrong_usage(prise, words, what):
 def always(answer):
     """Answers so to every number."""
     def talk(connection):
-        connection.recv(1024)
-        while connection.recv(1024):
-            connection.sendall(answer)
+        with connection.makefile("rb") as lines:
+            next(lines)  # the maximum
+            for _ in lines:
+                connection.sendall(answer)
     return talk
 
 
