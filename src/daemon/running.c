@@ -393,17 +393,11 @@ static void running_retire_share(void *argument)
 		datagram_destroy(share->datagram[--share->datagrams]);
 }
 
-static void running_close_sockets(struct running *r)
-{
-	while (r->sockets)
-		close(r->socket[--r->sockets].fd);
-}
-
 void running_retire(struct running *r)
 {
 	for (unsigned i = 0; i < r->shares; i++)
 		worker_call(r->share[i].worker, running_retire_share, &r->share[i]);
-	running_close_sockets(r);
+	running_close_sockets(r, 0);
 }
 
 void running_drain(struct running *r, struct worker *worker, uint64_t boot_ns)
@@ -467,7 +461,7 @@ void running_free(struct running *r)
 		return;
 	running_end(r);
 	running_remove_paths(r, true, NULL, NULL); /* of one that never ran */
-	running_close_sockets(r);
+	running_close_sockets(r, 0);
 	gate_destroy(r->gate);
 	tls_context_free(r->tls);
 	pthread_mutex_destroy(&r->keys_lock);

@@ -48,6 +48,9 @@ struct running {
 /* Opens every socket of the configuration, or takes those given. As running_open. */
 int running_open_sockets(struct running *r, struct running_trouble *trouble);
 
+/* Closes those from the `from`-th on. */
+void running_close_sockets(struct running *r, unsigned from);
+
 /* daemon/running_tls.c: makes its context, if it speaks TLS. 0, ERR_MEMORY, ERR_KEY_FILE,
  * ERR_SYSTEM. */
 int running_open_tls(struct running *r);

@@ -8,6 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { RUNNING_CHOICES_MOST = 16 };
+
+void running_close_sockets(struct running *r, unsigned from)
+{
+	while (r->sockets > from)
+		close(r->socket[--r->sockets].fd);
+}
+
 static bool running_wants_udp(const struct running *r)
 {
 	return running_row(r)->transports & (SERVICE_UDP | SERVICE_UDP_ASKED) &&
@@ -106,8 +114,8 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 	return 0;
 }
 
-static int running_open_address(struct running *r, const struct address *address,
-				const char *unix_path, struct running_trouble *trouble)
+static int running_try_address(struct running *r, const struct address *address,
+			       const char *unix_path, struct running_trouble *trouble)
 {
 	struct listener_bind bind = {.unix_path = unix_path};
 	int err = 0;
@@ -127,6 +135,28 @@ static int running_open_address(struct running *r, const struct address *address
 	return err;
 }
 
+/* The kernel chooses a port (0) that is free for TCP: where somebody has it for UDP, it chooses
+ * again. What it chose before stays bound meanwhile, for it prefers a few ports of its range and
+ * would come back to them. */
+static int running_open_address(struct running *r, const struct address *address,
+				const char *unix_path, struct running_trouble *trouble)
+{
+	bool chosen = address && address->port == 0;
+	unsigned before = r->sockets, passed = 0;
+	int passed_fd[RUNNING_CHOICES_MOST];
+	int err = running_try_address(r, address, unix_path, trouble);
+
+	while (chosen && err == ERR_IN_USE && r->sockets > before &&
+	       passed < RUNNING_CHOICES_MOST) {
+		running_close_sockets(r, before + 1);
+		passed_fd[passed++] = r->socket[--r->sockets].fd;
+		err = running_try_address(r, address, unix_path, trouble);
+	}
+	while (passed)
+		close(passed_fd[--passed]);
+	return err;
+}
+
 /* The kernel chose a port for IPv4: IPv6 has the same one, unless somebody holds it there. */
 static int running_open_v6(struct running *r, struct address *v6, uint16_t chosen,
 			   struct running_trouble *trouble)
@@ -139,8 +169,7 @@ static int running_open_v6(struct running *r, struct address *v6, uint16_t chose
 	err = running_open_address(r, v6, NULL, trouble);
 	if (err != ERR_IN_USE || !chosen)
 		return err;
-	while (r->sockets > before)
-		close(r->socket[--r->sockets].fd);
+	running_close_sockets(r, before);
 	v6->port = 0;
 	return running_open_address(r, v6, NULL, trouble);
 }

@@ -476,9 +476,10 @@ def bound(daemon):
 def test_a_port_of_the_kernels_choice_is_one(serve, where):
     if not has_ipv6():
         pytest.skip("no IPv6 here")
-    for _ in range(3):
-        found = bound(serve(f"echo={where}"))
-        assert len(found) == 4 and len(set(found.values())) == 1, found
+    tried = [bound(serve(f"echo={where}")) for _ in range(3)]
+    assert all(len(found) == 4 for found in tried), tried
+    # where somebody has IPv4's port on IPv6, IPv6 has another
+    assert any(len(set(found.values())) == 1 for found in tried), tried
 
 
 @pytest.mark.parametrize("option, hosts", [("-4", {"127.0.0.1", "0.0.0.0"}),

@@ -3,6 +3,7 @@ vanish."""
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import time
@@ -221,3 +222,29 @@ def test_a_stalled_reader_is_cut_off_by_its_idle_time(net, serve):
         with connect(other, daemon.port("chargen"), server.v4) as alive:
             read_exactly(alive, 1_000_000)
         wait_until(lambda: descriptors(daemon) == held, "the descriptor to be given back")
+
+
+@pytest.mark.parametrize("where, held", [
+    ("localhost:0", "127.0.0.1"), ("localhost:0", "::1"), ("[::1]:0", "::1"), ("any:0", "0.0.0.0"),
+    ("any:0", "::")])
+def test_a_port_of_the_kernels_choice_is_free_for_udp_too(net, serve, where, held):
+    """It chooses for TCP, and first of all a few of its range: those are others' for UDP here."""
+    server = net.host(1)
+    server.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40019")
+    family = socket.AF_INET6 if ":" in held else socket.AF_INET
+    with contextlib.ExitStack() as kept:
+        with server:
+            others = [kept.enter_context(socket.socket(family, socket.SOCK_DGRAM))
+                      for _ in range(15)]
+        for port, other in enumerate(others, 40000):
+            if family == socket.AF_INET6:
+                other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            other.bind((held, port))
+        with server:
+            daemon = serve(f"echo={where}")
+        rows = re.findall(r"^echo +(tcp|udp) +(\S+):(\d+) ", daemon.log(), re.M)
+        assert len(rows) == (2 if where == "[::1]:0" else 4), daemon.log()
+        assert all(40000 <= int(port) < 40020 for _, _, port in rows), rows
+        for _, host, port in rows:
+            if (":" in host) == (family == socket.AF_INET6):
+                assert int(port) >= 40015, rows
