@@ -76,12 +76,12 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 {
 	bool one = bind->unix_path || running_row(r)->place == SERVICE_HOMED ||
 		   r->plan.worker_count == 1;
-	/* What is ours already may be widened or moved by a reload, and needs no probe. */
-	bool probed = bind->unix_path ||
-		      (r->plan.is_ours &&
-		       r->plan.is_ours(r->plan.ours, &bind->address, bind->datagram));
 
 	bind->spread = !bind->unix_path;
+	/* What is ours already may be widened or moved by a reload, beside the old sockets. */
+	bind->first = !bind->unix_path &&
+		      !(r->plan.is_ours &&
+			r->plan.is_ours(r->plan.ours, &bind->address, bind->datagram));
 	bind->backlog = r->configuration.common.backlog > INT32_MAX
 				? INT32_MAX
 				: (int)r->configuration.common.backlog;
@@ -91,15 +91,13 @@ static int running_bind(struct running *r, struct listener_bind *bind)
 		int err;
 
 		if (running_take_given(r, bind, w)) {
-			probed = true;
+			bind->first = false;
 			continue;
 		}
-		if (!probed && (err = listener_probe(bind)) != 0)
-			return err;
-		probed = true;
 		socket.fd = listener_open(bind, &socket.address);
 		if (socket.fd < 0)
 			return socket.fd;
+		bind->first = false;
 		if (bind->unix_path) {
 			snprintf(socket.unix_path, sizeof socket.unix_path, "%s", bind->unix_path);
 			socket.inode = running_inode(socket.unix_path);

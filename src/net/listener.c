@@ -224,6 +224,13 @@ static int listener_sockaddr(const struct listener_bind *bind, struct sockaddr_s
 	return path.cut ? ERR_TOO_LONG : 0;
 }
 
+static void listener_share(int fd)
+{
+	int on = 1;
+
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+}
+
 /* UDP has no TIME_WAIT, and SO_REUSEADDR would let two processes share the port. */
 static void listener_options(int fd, const struct listener_bind *bind, int family)
 {
@@ -231,13 +238,13 @@ static void listener_options(int fd, const struct listener_bind *bind, int famil
 
 	if (!bind->datagram)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	if (bind->spread)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+	if (bind->spread && !bind->first)
+		listener_share(fd);
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 }
 
-int listener_open(const struct listener_bind *bind_to, struct address *bound)
+static int listener_try(const struct listener_bind *bind_to, struct address *bound)
 {
 	struct sockaddr_storage ss = {0};
 	socklen_t len;
@@ -254,6 +261,11 @@ int listener_open(const struct listener_bind *bind_to, struct address *bound)
 		goto out;
 	if (!bind_to->datagram && listen(fd, bind_to->backlog ? bind_to->backlog : INT32_MAX) < 0)
 		goto out;
+	/* Not before it listens: until then another stream socket may be bound beside it, and would
+	 * listen beside it too. From now on the address is held, for another prise begins without
+	 * SO_REUSEPORT as well and fails; the other loops' sockets are let in. */
+	if (bind_to->spread && bind_to->first)
+		listener_share(fd);
 	len = sizeof ss;
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
 		goto out;
@@ -268,15 +280,11 @@ out:
 	return err;
 }
 
-int listener_probe(const struct listener_bind *bind_to)
+/* Where two are bound that do not listen yet, as SO_REUSEADDR lets them, and do so at the same
+ * moment, listen(2) may refuse both: somebody who is really there is there the second time too. */
+int listener_open(const struct listener_bind *bind_to, struct address *bound)
 {
-	struct listener_bind alone = *bind_to;
-	int fd;
+	int fd = listener_try(bind_to, bound);
 
-	alone.spread = false;
-	fd = listener_open(&alone, NULL);
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
+	return fd == ERR_IN_USE ? listener_try(bind_to, bound) : fd;
 }

@@ -42,6 +42,7 @@ struct listener_bind {
 	const char *unix_path;  /* instead; an old socket there that nobody answers is removed */
 	bool datagram;
 	bool spread; /* SO_REUSEPORT, for the other loops of this process */
+	bool first;  /* the first of those: fails if anybody else has the address */
 	int backlog; /* 0: the system's most */
 };
 
@@ -50,10 +51,5 @@ struct listener_bind {
  * ERR_IN_USE, ERR_PERMISSION, ERR_NOT_LOCAL, ERR_FAMILY_OFF, ERR_DESCRIPTORS, ERR_SYSTEM. `*bound`
  * gets the address in use, its port filled in. */
 int listener_open(const struct listener_bind *bind, struct address *bound);
-
-/* Whether somebody else holds the address: binds without SO_REUSEPORT and closes again. To be asked
- * once before `spread` sockets are opened, which would share a port with another prise otherwise.
- * 0 or as listener_open. */
-int listener_probe(const struct listener_bind *bind);
 
 #endif

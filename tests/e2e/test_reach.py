@@ -1,10 +1,12 @@
 """Who listens where, and who reaches it: no two services on one port, no port of another prise's
 shared by accident, and sockets from systemd under the same rules as those of the configuration."""
 
+import copy
 import ctypes
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -110,6 +112,31 @@ def test_nor_by_a_reload(serve):
                                   f'echo {{ listen = "[::1]:{port}" }}\n', encoding="utf-8")
     daemon.signal(signal.SIGHUP)
     daemon.wait_log(r"daemon\.reload_failed.*in use")
+
+
+@pytest.mark.parametrize("call, count", [("bind", 2), ("bind", 3), ("listen", 2), ("listen", 3)])
+def test_another_prise_begins_between_two_steps(prise, call, count):
+    """The control socket is the first; then come the service's, on two loops."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace here")
+    trace, slow = prise.directory / "trace", copy.copy(prise)
+    slow.path = prise.directory / "slow"
+    slow.path.write_text(
+        f"#!/bin/sh\nexec strace -D -f -o {trace} -e trace={call} "
+        f"-e inject={call}:delay_enter=1000000:when={count} {os.path.abspath(prise.path)} \"$@\"\n",
+        encoding="utf-8")
+    slow.path.chmod(0o755)
+    port = free_port()
+    config = f'loops = 2\nupper {{ listen = "127.0.0.1:{port}" }}\n'
+    leaks = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"  # cannot be looked for here
+    both = [Daemon(slow, config=config, env={"ASAN_OPTIONS": leaks}, wait=False)]
+    wait_until(lambda: trace.exists() and trace.read_text().count(f"{call}(") >= count - 1,
+               "the slow one to listen")
+    both.append(Daemon(prise, config=config, wait=False))
+    for one in both:
+        wait_until(lambda d=one: d.process.poll() is not None or bound(d), "its table or its end")
+    assert sorted(bool(bound(one)) for one in both) == [False, True], [one.log() for one in both]
+    assert sorted(one.stop() for one in both) == [0, 9]
 
 
 def test_a_reload_may_swap_and_widen_what_is_ours(serve):
