@@ -191,12 +191,25 @@ static void daemon_drain_worker(void *argument)
 	worker_drain(errand->worker);
 }
 
+/* That the daemon stops is told before anything is drained: streams end soon after they have heard
+ * of the drain, however late the thread of events may come to run. */
+static void daemon_tell_stop(struct daemon *d)
+{
+	struct loop *loop = d->worker[0].loop;
+	struct event e;
+
+	event_init(&e, EVENT_NOTICE, "daemon.stopping", NULL, loop_now(loop)->wall_us);
+	events_publish_and_wait(d->events, &e);
+	loop_refresh(loop); /* what is given time from now on gets all of it */
+}
+
 static void daemon_drain(struct daemon *d)
 {
-	uint64_t until_ns = loop_now(d->worker[0].loop)->boot_ns + d->settings.drain_ms * MOMENT_MS;
+	uint64_t until_ns;
 
 	notify_send("STOPPING=1");
-	daemon_say(d, EVENT_NOTICE, "daemon.stopping", NULL, NULL);
+	daemon_tell_stop(d);
+	until_ns = loop_now(d->worker[0].loop)->boot_ns + d->settings.drain_ms * MOMENT_MS;
 	for (unsigned i = 0; i < d->services; i++) {
 		running_remove_paths(d->service[i], false, NULL, NULL);
 		running_retire(d->service[i]);

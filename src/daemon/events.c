@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -189,6 +190,43 @@ void events_publish(struct events *events, const struct event *event)
 	memcpy(&m->event, event, used);
 	if (!loop_post(events->loop, &m->mail))
 		free(m);
+}
+
+struct events_errand {
+	struct loop_mail mail;
+	struct events *events;
+	const struct event *event;
+	sem_t done;
+};
+
+/* Nothing is gathered: whoever waits wants the wakes to stand in the mailboxes of those who follow,
+ * ahead of what it will post there itself. */
+static void events_do_errand(struct loop_mail *mail, struct loop *loop)
+{
+	struct events_errand *errand = (struct events_errand *)mail;
+	struct events *events = errand->events;
+
+	events_tell_gap(events);
+	events_take(events, errand->event);
+	loop_disarm(loop, &events->gather);
+	events_gathered(&events->gather, loop);
+	sem_post(&errand->done);
+}
+
+void events_publish_and_wait(struct events *events, const struct event *event)
+{
+	struct events_errand errand = {
+		.mail.run = events_do_errand, .events = events, .event = event};
+
+	if (!events->running) {
+		events_publish(events, event);
+		return;
+	}
+	sem_init(&errand.done, 0, 0);
+	loop_post_anyway(events->loop, &errand.mail);
+	while (sem_wait(&errand.done) != 0)
+		;
+	sem_destroy(&errand.done);
 }
 
 void events_publish_line(struct events *events, struct bytes json)

@@ -41,6 +41,11 @@ void events_at_end(struct events *events, void (*end)(void *owner), void *owner)
 /* Any thread. The event is copied. */
 void events_publish(struct events *events, const struct event *event);
 
+/* The same, and it has its number and all who follow are being woken when this returns. For the
+ * stop: it waits for the thread of events, which waits for nobody, and no room is lacking for it.
+ */
+void events_publish_and_wait(struct events *events, const struct event *event);
+
 /* An event of another process: a sound JSON object on one line, without `seq` and LF
  * (control_event_fault). In the thread of events. */
 void events_publish_line(struct events *events, struct bytes json);

@@ -93,22 +93,32 @@ static void loop_read_mail(void *owner, unsigned events)
 	}
 }
 
-bool loop_post(struct loop *loop, struct loop_mail *mail)
+static void loop_push(struct loop *loop, struct loop_mail *mail)
 {
-	struct loop_mail *head;
+	struct loop_mail *head = atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
 
-	if (atomic_fetch_add_explicit(&loop->mails, 1, memory_order_relaxed) >= LOOP_MAIL_MOST) {
-		atomic_fetch_sub_explicit(&loop->mails, 1, memory_order_relaxed);
-		atomic_fetch_add_explicit(&loop->dropped, 1, memory_order_relaxed);
-		return false;
-	}
-	head = atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
 	do {
 		mail->next = head;
 	} while (!atomic_compare_exchange_weak(&loop->mailbox, &head, mail));
 	if (!head)
 		loop_wake(loop);
+}
+
+bool loop_post(struct loop *loop, struct loop_mail *mail)
+{
+	if (atomic_fetch_add_explicit(&loop->mails, 1, memory_order_relaxed) >= LOOP_MAIL_MOST) {
+		atomic_fetch_sub_explicit(&loop->mails, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&loop->dropped, 1, memory_order_relaxed);
+		return false;
+	}
+	loop_push(loop, mail);
 	return true;
+}
+
+void loop_post_anyway(struct loop *loop, struct loop_mail *mail)
+{
+	atomic_fetch_add_explicit(&loop->mails, 1, memory_order_relaxed);
+	loop_push(loop, mail);
 }
 
 void loop_take_mail(struct loop *loop)

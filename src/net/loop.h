@@ -1,7 +1,8 @@
 /* The loop: descriptors that become ready, timers that fall due, messages from other threads.
  *
  * Narrow on purpose: only net/loop.c knows which interface of the kernel stands behind it. One loop
- * belongs to one thread; loop_post and loop_stop are the only calls another thread may make.
+ * belongs to one thread; loop_post, loop_post_anyway and loop_stop are the only calls another
+ * thread may make.
  *
  * A registration is a number that carries slot and generation, so an event that was already read
  * from the kernel never reaches whoever reuses the slot. */
@@ -67,6 +68,10 @@ uint64_t loop_random(struct loop *loop);
  * mail and returns true; false and the mail stays the caller's when the mailbox is full (65,536),
  * which is counted (loop_dropped). */
 bool loop_post(struct loop *loop, struct loop_mail *mail);
+
+/* The same, whether or not the mailbox is full: for a thread that then waits until its mail was
+ * run, and so never has a second one there. */
+void loop_post_anyway(struct loop *loop, struct loop_mail *mail);
 uint64_t loop_dropped(const struct loop *loop);
 
 /* Runs what was posted by now, and nothing else. The loop's thread, outside of its turns. */

@@ -1,14 +1,16 @@
 """What is under way over HTTP while the daemon reloads, and when it stops."""
 
 import contextlib
+import ctypes
 import http.client
+import os
 import re
 import signal
 import threading
 import time
 
 import pytest
-from support import SECONDS, free_port
+from support import SECONDS, free_port, wait_until
 from talking import configured, read_until
 
 ASK = b"GET /api/connections?limit=50 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -119,13 +121,59 @@ def test_a_question_while_the_other_loop_has_nothing_left(serve):
     assert daemon.process.wait(SECONDS) == 0
 
 
-def test_a_stream_is_told_that_the_daemon_stops(daemon):
+LATE = 0.6  # seconds: longer than a stream gets for what its reader should still know
+SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17  # ptrace(2)
+WALL = 0x40000000  # waitpid(2): threads too
+
+
+def ptrace(request, thread):
+    call = ctypes.CDLL(None, use_errno=True).ptrace
+    call.argtypes = [ctypes.c_long] * 4
+    if call(request, thread, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+
+@contextlib.contextmanager
+def thread_of_events_late(daemon):
+    """Those that stand back (loop_stand_back), and it is one of them, do not run meanwhile."""
+    threads = [int(name) for name in os.listdir(f"/proc/{daemon.pid}/task")]
+    threads = [t for t in threads if os.sched_getscheduler(t) == os.SCHED_BATCH]
+    assert threads
+    with contextlib.ExitStack() as stack:
+        for thread in threads:
+            try:
+                ptrace(SEIZE, thread)
+            except PermissionError:
+                pytest.skip("no thread may be stopped here")
+            stack.callback(ptrace, DETACH, thread)
+            ptrace(INTERRUPT, thread)
+            os.waitpid(thread, WALL)
+        yield
+
+
+@contextlib.contextmanager
+def streaming(daemon):
     client = http.client.HTTPConnection("127.0.0.1", daemon.port("http"), timeout=SECONDS)
     with contextlib.closing(client):
         client.request("GET", "/api/stream")
         answer = client.getresponse()
         while b'"pid"' not in answer.readline():
             pass
+        yield answer
+
+
+def test_a_stream_is_told_that_the_daemon_stops(daemon):
+    with streaming(daemon) as answer:
         daemon.signal(signal.SIGTERM)
         assert b"daemon.stopping" in answer.read()  # to its last chunk: else IncompleteRead
+    assert daemon.process.wait(SECONDS) == 0
+
+
+def test_a_stream_is_told_when_the_thread_of_events_is_late(daemon):
+    with streaming(daemon) as answer:
+        with thread_of_events_late(daemon):
+            daemon.signal(signal.SIGTERM)
+            wait_until(lambda: daemon._notified(b"STOPPING=1"), "the daemon to stop")
+            time.sleep(LATE)
+        assert b"daemon.stopping" in answer.read()
     assert daemon.process.wait(SECONDS) == 0

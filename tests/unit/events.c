@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 enum { PUBLISHERS = 3, EACH = 3000 };
 
@@ -175,12 +176,76 @@ static void come_and_go(void **state)
 	end(&w);
 }
 
+static void woken_once(void *owner)
+{
+	struct world *w = owner;
+
+	w->read = events_newest(w->events);
+	w->done = true;
+}
+
+struct crowd {
+	struct loop_mail mail;
+	struct events *events;
+	atomic_bool hold;
+};
+
+static void hold_up(struct loop_mail *mail, struct loop *loop)
+{
+	const struct crowd *crowd = (const struct crowd *)mail;
+
+	while (atomic_load(&crowd->hold))
+		sched_yield();
+}
+
+static void *let_go(void *argument)
+{
+	struct crowd *crowd = argument;
+	const struct timespec while_it_waits = {.tv_nsec = 100 * (long)MOMENT_MS};
+
+	nanosleep(&while_it_waits, NULL);
+	atomic_store(&crowd->hold, false);
+	return NULL;
+}
+
+/* Who waited finds the event in the ring and the wakes sent, though the thread of events was late
+ * and its mailbox full; only what had found no room is dropped. */
+static void waited_for(void **state)
+{
+	struct world w;
+	struct crowd crowd = {.mail.run = hold_up};
+	struct events_reader *reader;
+	struct event e;
+	pthread_t thread;
+	uint64_t published = 0;
+
+	begin(&w);
+	atomic_init(&crowd.hold, true);
+	assert_int_equal(events_follow(w.events, w.loop, woken_once, &w, &reader), 0);
+	assert_true(loop_post(events_loop(w.events), &crowd.mail));
+	event_init(&e, EVENT_INFO, "a.b", "test", 0);
+	for (; !events_dropped(w.events); published++)
+		events_publish(w.events, &e);
+	assert_int_equal(pthread_create(&thread, NULL, let_go, &crowd), 0);
+	events_publish_and_wait(w.events, &e);
+	assert_int_equal(events_dropped(w.events), 1);
+	/* What was published but for the one that was dropped, the gap, and this one. */
+	assert_int_equal(events_newest(w.events), published - 1 + 2);
+	loop_turn(w.loop, 0);
+	assert_true(w.done);
+	assert_int_equal(w.read, published + 1);
+	pthread_join(thread, NULL);
+	events_unfollow(reader);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_are_numbered),
 		cmocka_unit_test(at_once),
 		cmocka_unit_test(come_and_go),
+		cmocka_unit_test(waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
