@@ -461,6 +461,7 @@ int api_create(struct api_home **created, struct events *events, struct snapshot
 	home->service = (struct service_api){.open = api_open,
 					     .ask = api_ask,
 					     .ready = api_stream_ready,
+					     .farewell = api_stream_farewell,
 					     .gone = api_stream_gone,
 					     .close = api_close,
 					     .daemon = home,

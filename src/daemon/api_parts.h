@@ -72,6 +72,7 @@ void api_files_destroy(struct api_files *files);
 void api_stream_open(struct api *api, const struct api_request *request, struct bytes query,
 		     const struct guard_pass *pass);
 void api_stream_ready(struct api *api, uint64_t from);
+void api_stream_farewell(struct api *api, uint64_t from);
 void api_stream_gone(struct api *api, uint64_t from);
 
 /* 0 or ERR_MEMORY. */

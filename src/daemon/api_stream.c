@@ -305,6 +305,21 @@ void api_stream_gone(struct api *api, uint64_t from)
 		stream_forget(api, reader);
 }
 
+/* Looks into the ring itself: the wake for what came last may still be on its way. One piece is all
+ * that a reader gets who is farther behind than that. */
+void api_stream_farewell(struct api *api, uint64_t from)
+{
+	struct api_reader *reader = from ? stream_place(api, from) : NULL;
+
+	if (reader) {
+		if (stream_look(api))
+			stream_ask_role(api);
+		api_stream_ready(api, from);
+		stream_forget(api, reader);
+	}
+	api->calls.cease(api->calls.owner, from);
+}
+
 int api_stream_begin(struct api *api)
 {
 	struct stream_plan plan = {

@@ -298,6 +298,7 @@ static void http_relay(struct http *h, const struct message *message, struct out
 /* A stream's end. */
 static void http_cease(struct http *h, struct out *out, const struct moment *now)
 {
+	h->keep_alive = h->keep_alive && !h->draining;
 	if (h->minor)
 		out_static(out, BYTES_LITERAL("0\r\n\r\n"));
 	http_done(h, out, now);
@@ -310,14 +311,21 @@ void http_let_go(struct http *h, struct out *out, const struct moment *now)
 
 	out_tell(out, OUT_HUB, &gone);
 	h->keep_alive = false;
-	if (h->state == HTTP_STREAMING) {
-		http_cease(h, out, now);
-		return;
-	}
 	http_recall(h, &r);
 	r.in_api = true;
 	http_answer(h, &r, 503, N_("that cannot be told just now"), NULL, out, now);
 	http_done(h, out, now);
+}
+
+/* This may be heard late, and what the stream should still be told may be as late: only the hub
+ * knows of it. Asked again if no answer comes, for want of memory say. */
+void http_bid_farewell(struct http *h, struct out *out, const struct moment *now)
+{
+	struct message farewell = {.kind = HTTP_FAREWELL};
+
+	out_tell(out, OUT_HUB, &farewell);
+	h->idle_ns = now->boot_ns;
+	http_watch_time(h, out);
 }
 
 void http_hear(struct http *h, const struct message *message, struct out *out,

@@ -391,7 +391,9 @@ static void http_tick(void *m, struct out *out, const struct moment *now)
 	h->armed_ns = MOMENT_NEVER;
 	if (http_due_ns(h) > now->boot_ns) {
 		http_watch_time(h, out);
-	} else if (h->state == HTTP_STREAMING || h->state == HTTP_ASKED) {
+	} else if (h->state == HTTP_STREAMING) {
+		http_bid_farewell(h, out, now);
+	} else if (h->state == HTTP_ASKED) {
 		http_let_go(h, out, now);
 	} else if (h->state != HTTP_HEAD || h->begun_ns) {
 		http_too_slow(h, out, now);

@@ -20,6 +20,8 @@
  *     │ ── HTTP_READY ─────────────────────────►  │   its bytes went to the kernel: the next
  *     │ ◄───────────────────────────── HTTP_MORE  │
  *     │ ── HTTP_READY ─────────────────────────►  │
+ *     │ ── HTTP_FAREWELL ──────────────────────►  │   the service stops: what there is still, and
+ *     │ ◄────────────────── HTTP_MORE, HTTP_CEASE │   the stream's end
  *     │ ── HTTP_GONE ──────────────────────────►  │   the connection ended; harmless at any time
  *
  * A hub that sends more before HTTP_READY is not refused: that waits in the connection's queue. */
@@ -52,6 +54,8 @@ enum http_message {
 	HTTP_CEASE, /* a stream ends */
 	/* A PUT was made durable (http_files.finish said HTTP_LATER): number[0] is its status. */
 	HTTP_STORED,
+	/* To the hub: the stream's last HTTP_MORE is due, ready or not, and then HTTP_CEASE. */
+	HTTP_FAREWELL,
 };
 
 enum { HTTP_ANSWER_STREAM = 1 };

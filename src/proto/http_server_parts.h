@@ -142,8 +142,10 @@ size_t http_visit_mount(struct http *h, struct http_request *r, struct bytes in,
 			struct out *out, const struct moment *now);
 bool http_comes_from_us(struct http *h, struct http_request *r, struct out *out,
 			const struct moment *now);
-/* What was asked is not waited for any longer: a stream ends, or it is answered 503. */
+/* What was asked is not waited for any longer: it is answered 503. */
 void http_let_go(struct http *h, struct out *out, const struct moment *now);
+/* A stream is to end, and the hub to say what there is still: its HTTP_CEASE ends it. */
+void http_bid_farewell(struct http *h, struct out *out, const struct moment *now);
 void http_hear(struct http *h, const struct message *message, struct out *out,
 	       const struct moment *now);
 

@@ -50,6 +50,8 @@ struct service_api {
 	void (*ask)(struct api *api, const struct api_request *request);
 	/* The beginning of a stream, or a piece of it, has been handed to the kernel. */
 	void (*ready)(struct api *api, uint64_t from);
+	/* The stream is to end: what there is still by `more`, ready or not, and `cease`. */
+	void (*farewell)(struct api *api, uint64_t from);
 	/* The machine is gone: no answer is due, nor any more. Harmless at any time. */
 	void (*gone)(struct api *api, uint64_t from);
 	void (*close)(struct api *api);

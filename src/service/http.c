@@ -212,6 +212,8 @@ static void http_told(void *state, uint64_t from, const struct message *message)
 		http_asked(share, from, message);
 	else if (message->kind == HTTP_READY)
 		share->context->api->ready(share->api, from);
+	else if (message->kind == HTTP_FAREWELL)
+		share->context->api->farewell(share->api, from);
 	else if (message->kind == HTTP_GONE)
 		share->context->api->gone(share->api, from);
 }

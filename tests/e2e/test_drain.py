@@ -6,10 +6,12 @@ import http.client
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
 import pytest
+from streams import Control
 from support import SECONDS, free_port, wait_until
 from talking import configured, read_until
 
@@ -177,3 +179,32 @@ def test_a_stream_is_told_when_the_thread_of_events_is_late(daemon):
             time.sleep(LATE)
         assert b"daemon.stopping" in answer.read()
     assert daemon.process.wait(SECONDS) == 0
+
+
+def test_a_stream_is_told_when_the_daemon_is_late(daemon):
+    with streaming(daemon) as answer:
+        daemon.signal(signal.SIGTERM)
+        wait_until(lambda: daemon._notified(b"STOPPING=1"), "the daemon to stop")
+        daemon.signal(signal.SIGSTOP)
+        time.sleep(LATE)
+        daemon.signal(signal.SIGCONT)
+        assert b"daemon.stopping" in answer.read()
+    assert daemon.process.wait(SECONDS) == 0
+
+
+def test_a_stream_that_nobody_reads_ends_with_the_drain(prise, serve):
+    daemon = configured(serve, {"": 'drain = "1s"', "http": ""})
+    with Control(prise) as writer, Control(prise) as watcher:
+        watcher.follow()
+        for i in range(4000):
+            writer.publish("a.b", i=i, text="x" * 1000)
+        watcher.wait(lambda e: e.get("i") == 3999)
+    with socket.socket() as s:
+        s.settimeout(SECONDS)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.connect(("127.0.0.1", daemon.port("http")))
+        s.sendall(b"GET /api/stream?since=0 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        read_until(s, b"id: 1-")
+        daemon.signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert daemon.process.wait(SECONDS) == 0 and time.monotonic() - begun < 5
