@@ -246,6 +246,7 @@ static void role_lease_lost(struct role_run *r)
 		return;
 	}
 	r->principal = false;
+	role_hooks_reign_over(&r->hooks);
 	if (r->program)
 		process_kill(r->helper, r->program);
 	role_stop_program(r);
@@ -306,13 +307,16 @@ static void role_server_lost(struct role_run *r)
 {
 	if (!r->program)
 		r->principal = false;
-	if (!r->principal)
+	if (!r->principal) {
+		role_hooks_reign_over(&r->hooks);
 		return;
+	}
 	if (r->given->if_server_lost == ROLE_KEEP) {
 		role_keep(r);
 		return;
 	}
 	r->principal = false;
+	role_hooks_reign_over(&r->hooks);
 	role_stop_program(r);
 }
 
@@ -423,7 +427,10 @@ static void role_caught(void *owner, int signal_number)
 		_exit(128 + signal_number);
 	}
 	r->signal_number = signal_number;
-	if (r->program)
+	role_hooks_reign_over(&r->hooks);
+	if (r->over)
+		role_hooks_give_up(&r->hooks);
+	else if (r->program)
 		role_stop_program(r);
 	else
 		role_end(r, 128 + signal_number);
@@ -456,6 +463,16 @@ static int role_set_up(struct role_run *r)
 	return err ? say_error(SAY_RUN, "role", err) : 0;
 }
 
+/* The command first, which may have gone on without a lease. */
+static void role_finish(struct role_run *r)
+{
+	r->over = true;
+	role_stop_program(r);
+	while (r->program)
+		loop_turn(r->client.loop, -1);
+	role_hooks_end(&r->hooks);
+}
+
 static int role_run(struct command_call *call)
 {
 	struct role_run r = {.given = call->options};
@@ -471,8 +488,7 @@ static int role_run(struct command_call *call)
 	code = role_set_up(&r);
 	if (!code) {
 		code = role_go_on(&r);
-		r.over = true;
-		role_hooks_end(&r.hooks);
+		role_finish(&r);
 	}
 	process_helper_stop(r.helper);
 	client_close(&r.client);
@@ -493,7 +509,7 @@ const struct command command_role = {
 		"PRISE_EPOCH, in the environment of CMD and of the hooks, is the fencing token: it "
 		"grows at every promotion, and whatever CMD writes to may refuse a smaller one. "
 		"Hooks run one after the other, in the order of the changes; one that takes longer "
-		"than ten seconds is not waited for. "
+		"than ten seconds is not waited for, and CMD waits for none. "
 		"With --json, what they print goes to standard error.\n\n"
 		"A lost server is tried again with growing pauses; with -t it is given up after "
 		"that long. Plain servers, which know words only, work too: they give no lease and "

@@ -16,7 +16,8 @@ static void hook_ended(void *owner, int64_t id, const struct process_end *end)
 {
 	struct role_hooks *h = owner;
 
-	(void)end;
+	if (end->err)
+		say_warning(_("cannot run the hook: %s"), _(err_text(end->err)));
 	if (id != h->runs) /* one that is not waited for any more */
 		return;
 	h->runs = 0;
@@ -46,23 +47,25 @@ static void hook_start(struct role_hooks *h, const struct role_change *change)
 	}
 }
 
-static void hooks_leave_out_first(struct role_hooks *h)
+static void hooks_remove(struct role_hooks *h, unsigned i)
 {
 	h->waits--;
-	memmove(h->waiting, h->waiting + 1, h->waits * sizeof *h->waiting);
+	memmove(h->waiting + i, h->waiting + i + 1, (h->waits - i) * sizeof *h->waiting);
 }
 
 static void hooks_go_on(struct role_hooks *h)
 {
 	while (h->waits && !h->runs) {
 		hook_start(h, &h->waiting[0]);
-		hooks_leave_out_first(h);
+		hooks_remove(h, 0);
 	}
 	h->settled = !h->waits;
-	if (h->settled)
+	if (h->settled) {
+		h->left_out = false;
 		loop_disarm(h->loop, &h->patience);
-	else
+	} else {
 		loop_arm(h->loop, &h->patience, h->since_ns + ROLE_HOOK_MS * MOMENT_MS);
+	}
 }
 
 static void hooks_patience_due(struct wheel_timer *timer, void *context)
@@ -71,7 +74,7 @@ static void hooks_patience_due(struct wheel_timer *timer, void *context)
 						     offsetof(struct role_hooks, patience));
 
 	say_warning(_("a hook has been running for %u seconds: the next one starts beside it"),
-		    ROLE_HOOK_MS / 1000);
+		    (unsigned)((loop_now(h->loop)->boot_ns - h->since_ns) / MOMENT_S));
 	h->runs = 0;
 	hooks_go_on(h);
 }
@@ -81,6 +84,7 @@ void role_hooks_begin(struct role_hooks *hooks)
 	hooks->runs = 0;
 	hooks->waits = 0;
 	hooks->settled = true;
+	hooks->left_out = false;
 	hooks->patience = (struct wheel_timer){.due = hooks_patience_due};
 }
 
@@ -89,16 +93,35 @@ void role_hooks_run(struct role_hooks *hooks, struct role_change change)
 	if (!(change.principal ? hooks->on_principal : hooks->on_secondaire))
 		return;
 	if (hooks->waits == ROLE_HOOKS_WAIT) {
-		say_warning(_("the hooks are slower than the changes: one is left out"));
-		hooks_leave_out_first(hooks);
+		if (!hooks->left_out)
+			say_warning(_("the hooks are slower than the changes: some are left out"));
+		hooks->left_out = true;
+		hooks_remove(hooks, 0);
 	}
 	hooks->waiting[hooks->waits++] = change;
 	hooks_go_on(hooks);
 }
 
+void role_hooks_reign_over(struct role_hooks *hooks)
+{
+	for (unsigned i = hooks->waits; i-- > 0;)
+		if (hooks->waiting[i].principal)
+			hooks_remove(hooks, i);
+	hooks_go_on(hooks);
+}
+
+/* Once no reign is left to begin, of several that wait the newest says all. */
 void role_hooks_end(struct role_hooks *hooks)
 {
+	role_hooks_reign_over(hooks);
+	while (hooks->waits > 1)
+		hooks_remove(hooks, 0);
 	while (!hooks->settled)
 		loop_run_until(hooks->loop, &hooks->settled);
-	loop_disarm(hooks->loop, &hooks->patience);
+}
+
+void role_hooks_give_up(struct role_hooks *hooks)
+{
+	hooks->waits = 0;
+	hooks_go_on(hooks);
 }

@@ -1,6 +1,6 @@
 /* The hooks of prise role: a command at each change, one after the other in the order of the
  * changes, so that what the last one has done stands. One that takes longer than ROLE_HOOK_MS is
- * not waited for any more. */
+ * not waited for any more: the next starts beside it. */
 #ifndef COMMAND_ROLE_HOOKS_H
 #define COMMAND_ROLE_HOOKS_H
 
@@ -24,7 +24,8 @@ struct role_hooks {
 	uint64_t since_ns;
 	struct role_change waiting[ROLE_HOOKS_WAIT];
 	unsigned waits;
-	bool settled; /* none waits */
+	bool settled;  /* none waits */
+	bool left_out; /* said of these that wait */
 	struct wheel_timer patience;
 };
 
@@ -34,7 +35,13 @@ void role_hooks_begin(struct role_hooks *hooks);
  * than ROLE_HOOKS_WAIT that wait the oldest is left out, which is said. */
 void role_hooks_run(struct role_hooks *hooks, struct role_change change);
 
-/* Runs the loop until the last that waits has been started. */
+/* We are principal no more: what was to be done at the beginning of that is not done any more. */
+void role_hooks_reign_over(struct role_hooks *hooks);
+
+/* Runs the loop until the last that waits has been started, ROLE_HOOK_MS at most. */
 void role_hooks_end(struct role_hooks *hooks);
+
+/* None that waits is started any more, and role_hooks_end returns. */
+void role_hooks_give_up(struct role_hooks *hooks);
 
 #endif
