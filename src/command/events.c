@@ -293,7 +293,7 @@ static int say_no_store(const struct reading *r, const char *path, int err)
 	if (err == ERR_NO_FILE)
 		snprintf(text, sizeof text, _("nothing was collected here: %s: %s"), path, _(why));
 	else
-		snprintf(text, sizeof text, "%s: %s", path, _(why));
+		snprintf(text, sizeof text, "%s: %s", path, _(err_text(err)));
 	return say_told(path, err, text,
 			err == ERR_PERMISSION
 				? _("the user that prise serve runs as, or --store FILE")

@@ -28,7 +28,7 @@ static int err_of_open(struct database *database)
 {
 	int errnum = database->sqlite != NULL ? sqlite3_system_errno(database->sqlite) : 0;
 
-	return errnum != 0 ? err_from_errno(errnum) : ERR_SYSTEM;
+	return errnum != 0 ? err_from_errno(errnum) : ERR_NO_FILE;
 }
 
 static int err_of_status(struct database *database, int status)
@@ -68,15 +68,11 @@ int database_err(struct database *database, int status)
 
 	if (status == SQLITE_OK || status == SQLITE_ROW || status == SQLITE_DONE)
 		return 0;
+	text_put_string(&why, database->sqlite != NULL ? sqlite3_errmsg(database->sqlite)
+						       : sqlite3_errstr(status));
 	if (database->sqlite != NULL)
 		status = sqlite3_extended_errcode(database->sqlite);
 	database->err = err_of_status(database, status);
-	if ((status & 0xff) == SQLITE_CANTOPEN && database->err != ERR_SYSTEM)
-		text_put_string(&why, err_text(database->err));
-	else if (database->sqlite != NULL)
-		text_put_string(&why, sqlite3_errmsg(database->sqlite));
-	else
-		text_put_string(&why, sqlite3_errstr(status));
 	return database->err;
 }
 
@@ -130,6 +126,27 @@ static int make_file(struct database *database, const char *path)
 	return 0;
 }
 
+/* The file is there: whatever SQLite found missing is something else. */
+static int found(struct database *database, int err)
+{
+	if (err == ERR_NO_FILE)
+		err = database->err = ERR_SYSTEM;
+	return err;
+}
+
+/* SQLite says of more than a file that is missing that it is; and one that was may just have been
+ * made. */
+static int look_for_file(struct database *database, const char *path, int flags)
+{
+	int err = access(path, F_OK) < 0 ? err_from_errno(errno) : 0;
+
+	if (err != 0)
+		return database_say(database, err, err_text(err));
+	database_close(database);
+	return found(database,
+		     database_err(database, sqlite3_open_v2(path, &database->sqlite, flags, NULL)));
+}
+
 static int open_handle(struct database *database, const struct database_plan *plan)
 {
 	int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
@@ -141,6 +158,8 @@ static int open_handle(struct database *database, const struct database_plan *pl
 	flags |= plan->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	flags |= plan->path == NULL ? SQLITE_OPEN_CREATE : 0;
 	err = database_err(database, sqlite3_open_v2(path, &database->sqlite, flags, NULL));
+	if (err == ERR_NO_FILE && plan->read_only)
+		err = look_for_file(database, path, flags);
 	if (err != 0)
 		return err;
 	return database_err(database, sqlite3_busy_timeout(database->sqlite, (int)plan->busy_ms));
@@ -169,6 +188,20 @@ static bool has_log(const char *path)
 	       (stat(log, &st) == 0 ? st.st_size > 0 : errno != ENOENT);
 }
 
+/* Its log can be read, but SQLite has no place for the memory that goes with it. */
+static bool can_only_be_read(const char *path)
+{
+	char place[PATH_MAX];
+	char *slash;
+
+	if (snprintf(place, sizeof(place), "%s-wal", path) >= (int)sizeof(place) ||
+	    access(place, R_OK) < 0)
+		return false;
+	slash = strrchr(place, '/');
+	strcpy(slash != NULL ? slash + 1 : place, ".");
+	return access(place, W_OK) < 0;
+}
+
 /* Where nothing can be written, a read-only filesystem or another's directory, SQLite cannot share
  * memory with a writer. Without a log there is none. */
 static int open_immutable(struct database *database, const struct database_plan *plan)
@@ -179,8 +212,11 @@ static int open_immutable(struct database *database, const struct database_plan 
 		    SQLITE_OPEN_URI;
 
 	if (has_log(plan->path))
-		return database_say(database, ERR_PERMISSION,
-				    N_("its log is in use, and nothing can be written beside it"));
+		return can_only_be_read(plan->path)
+			       ? database_say(
+					 database, ERR_DISK,
+					 N_("it has a log, and nothing can be written beside it"))
+			       : database->err;
 	if (!put_immutable(&uri, plan->path))
 		return database->err;
 	database_close(database);
@@ -232,7 +268,7 @@ static int recognise(struct database *database, const struct database_plan *plan
 	if ((uint32_t)application == plan->application)
 		return 0;
 	if (application != 0 || tables != 0)
-		return database_say(database, ERR_PROTOCOL, "it is another program's database");
+		return database_say(database, ERR_PROTOCOL, N_("it is another program's database"));
 	/* Its writer is just making it. */
 	return plan->read_only ? database_say(database, ERR_NO_FILE, N_("nothing is in it yet"))
 			       : 0;
@@ -254,7 +290,7 @@ static int turn_log_on(struct database *database)
 		err = database_err(database, status);
 	else if (strcmp(mode, "wal") != 0)
 		err = database_say(database, ERR_SYSTEM,
-				   "its filesystem cannot have a write-ahead log");
+				   N_("its filesystem cannot have a write-ahead log"));
 	sqlite3_finalize(statement);
 	return err;
 }
@@ -289,11 +325,11 @@ static int bring_up_to_date(struct database *database, const struct database_pla
 	if (err != 0)
 		return err;
 	if (version > newest || version < 0)
-		return database_say(database, ERR_SYNTAX, "it is of a later version");
+		return database_say(database, ERR_SYNTAX, N_("it is of a later version"));
 	if (plan->read_only)
-		return version == newest
-			       ? 0
-			       : database_say(database, ERR_SYNTAX, "it is of an earlier version");
+		return version == newest ? 0
+					 : database_say(database, ERR_SYNTAX,
+							N_("it is of an earlier version"));
 	if (plan->shrinks && version == 0) /* no table yet: else it would say nothing */
 		err = database_do(database, "PRAGMA auto_vacuum = INCREMENTAL");
 	if (err == 0 && plan->path != NULL)
@@ -325,7 +361,9 @@ static int begin_or_look(struct database *database, const struct database_plan *
 	if (err == 0 || !plan->read_only || !cannot_be_written(database))
 		return err;
 	err = open_immutable(database, plan);
-	return err != 0 ? err : begin(database, plan);
+	if (err == 0)
+		err = begin(database, plan);
+	return cannot_be_written(database) ? found(database, err) : err;
 }
 
 /* Nobody asks how much memory SQLite has; to count it takes a lock at each allocation. */

@@ -28,7 +28,7 @@ struct database_plan {
 struct database {
 	struct sqlite3 *sqlite;
 	int err;       /* of the last call that failed */
-	char why[256]; /* SQLite's words on it, or err's where the system did not let it open */
+	char why[256]; /* SQLite's words on it, or ours */
 };
 
 /* WAL, synchronous=FULL; a temporary one has neither, and is written to a file only as far as it
