@@ -107,7 +107,6 @@ static void json_reals(void **state)
 			"\"d\":1.7976931348623157e+308,\"e\":42,\"f\":null,\"g\":null}\n");
 }
 
-/* Wherever such a locale is installed; elsewhere there is nothing to get wrong. */
 /* Makes fr_FR.UTF-8 in `place`: few machines have it. */
 static bool in_french(const char *place)
 {
@@ -135,6 +134,7 @@ static void json_reals_in_a_comma_locale(void **state)
 	event_real(&e, "a", -0.25);
 	check_json(&e, NULL, TIME ",\"a\":-0.25}\n");
 	setlocale(LC_NUMERIC, "C");
+	unsetenv("LOCPATH");
 }
 
 static void cut_text(void **state)
