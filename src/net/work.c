@@ -180,6 +180,13 @@ static void stop(struct work *work)
 	pthread_cond_broadcast(&work->came);
 }
 
+static void join(struct work *work)
+{
+	for (unsigned i = 0; i < work->threads; i++)
+		pthread_join(work->thread[i], NULL);
+	work_free(work);
+}
+
 void work_destroy(struct work *work)
 {
 	if (work == NULL)
@@ -187,25 +194,25 @@ void work_destroy(struct work *work)
 	pthread_mutex_lock(&work->lock);
 	stop(work);
 	pthread_mutex_unlock(&work->lock);
-	for (unsigned i = 0; i < work->threads; i++)
-		pthread_join(work->thread[i], NULL);
-	work_free(work);
+	join(work);
 }
 
+/* A thread that is detached may still be giving back what the resolver keeps for it when the
+ * process ends, and is not left where nothing keeps it. */
 void work_leave(struct work *work)
 {
-	bool unused;
+	bool none_runs;
 
 	if (work == NULL)
 		return;
 	pthread_mutex_lock(&work->lock);
+	none_runs = work->idle == work->threads;
 	stop(work);
-	work->left = true;
+	work->left = !none_runs;
 	work->users = work->threads;
-	unused = work->users == 0;
-	for (unsigned i = 0; i < work->threads; i++)
+	for (unsigned i = 0; i < work->threads && work->left; i++)
 		pthread_detach(work->thread[i]);
 	pthread_mutex_unlock(&work->lock);
-	if (unused)
-		work_free(work);
+	if (none_runs)
+		join(work);
 }

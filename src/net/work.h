@@ -36,7 +36,7 @@ void work_destroy(struct work *work);
 
 /* As work_destroy, for what may wait long (a name server that is silent) and need not be waited
  * for: a job that runs is left to its thread, which calls the job's `left` once it has run. Every
- * job that may run has one. */
+ * job that may run has one. Where none runs, no thread is left either. */
 void work_leave(struct work *work);
 
 #endif

@@ -298,6 +298,39 @@ static void test_leaves_what_runs(void **state)
 	close(gate[1]);
 }
 
+static pthread_key_t kept;
+static atomic_bool given_back;
+
+static void keep(struct work_job *job)
+{
+	assert_int_equal(pthread_setspecific(kept, job), 0);
+	run(job);
+}
+
+static void give_back(void *what)
+{
+	poll(NULL, 0, 50);
+	given_back = true;
+}
+
+/* What a thread keeps for itself, as a resolver does, is given back. */
+static void test_leaves_no_idle_thread(void **state)
+{
+	struct work *work;
+	struct loop *loop = begin(&work, 2);
+	struct job job = make(0, 0);
+
+	job.job.run = keep;
+	assert_int_equal(pthread_key_create(&kept, give_back), 0);
+	assert_int_equal(work_submit(work, loop, &job.job), 0);
+	while (!job.done)
+		loop_turn(loop, TURN_MS);
+	work_leave(work);
+	assert_true(given_back);
+	pthread_key_delete(kept);
+	loop_destroy(loop);
+}
+
 /* More answers than a mailbox holds, and a loop that looks only when it is full: none is lost. */
 static void test_no_answer_is_lost(void **state)
 {
@@ -336,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_end_waits_for_what_runs),
 		cmocka_unit_test(test_ends_unused),
 		cmocka_unit_test(test_leaves_what_runs),
+		cmocka_unit_test(test_leaves_no_idle_thread),
 		cmocka_unit_test(test_no_answer_is_lost),
 	};
 
