@@ -208,8 +208,11 @@ class Lost:
 
     def lose(self):
         self.over.set()
-        if self.way != "plain":
-            self.server.signal(signal.SIGKILL if self.way == "killed" else signal.SIGSTOP)
+        if self.way == "killed":
+            self.server.process.kill()
+            self.server.process.wait()
+        elif self.way == "stopped":
+            self.server.signal(signal.SIGSTOP)
 
     def wait_tried(self):
         """Until the client has come again. A stopped server was silent for longer before
