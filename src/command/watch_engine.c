@@ -108,6 +108,14 @@ static void engine_doubt(struct watch_engine *engine, const char *why, bool rese
 }
 
 /* A database that is damaged under our hands cannot be gone on with. */
+static void engine_fail(struct watch_engine *engine, int err)
+{
+	if (engine->stop_now) /* said, or nobody asks any more */
+		return;
+	engine->stop_now = true;
+	engine_post(engine, &(struct watch_note){.kind = WATCH_FAILED, .err = err});
+}
+
 static void engine_undo(struct watch_engine *engine, int err, uint64_t now_ns)
 {
 	int undone = index_rollback(engine->index);
@@ -118,11 +126,8 @@ static void engine_undo(struct watch_engine *engine, int err, uint64_t now_ns)
 	engine->disk_err = err;
 	engine->hold_ns = now_ns + WATCH_RETRY_MS * MOMENT_MS;
 	engine_doubt(engine, "disk", false);
-	if (err == ERR_PROTOCOL || undone != 0) {
-		engine->stop_now = true;
-		engine_post(engine, &(struct watch_note){.kind = WATCH_FAILED,
-							 .err = undone != 0 ? undone : err});
-	}
+	if (err == ERR_PROTOCOL || undone != 0)
+		engine_fail(engine, undone != 0 ? undone : err);
 }
 
 int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns)
@@ -134,6 +139,8 @@ int watch_engine_commit(struct watch_engine *engine, uint64_t now_ns)
 	engine->disk_err = err;
 	if (err != 0) {
 		engine->hold_ns = now_ns + WATCH_RETRY_MS * MOMENT_MS;
+		if (err == ERR_PROTOCOL)
+			engine_fail(engine, err);
 		return err;
 	}
 	engine->first_ns = 0;
