@@ -194,8 +194,11 @@ static bool can_only_be_read(const char *path)
 	char place[PATH_MAX];
 	char *slash;
 
-	if (snprintf(place, sizeof(place), "%s-wal", path) >= (int)sizeof(place) ||
-	    access(place, R_OK) < 0)
+	if (snprintf(place, sizeof(place), "%s-shm", path) >= (int)sizeof(place) ||
+	    (access(place, R_OK) < 0 && errno != ENOENT))
+		return false;
+	snprintf(place, sizeof(place), "%s-wal", path);
+	if (access(place, R_OK) < 0)
 		return false;
 	slash = strrchr(place, '/');
 	strcpy(slash != NULL ? slash + 1 : place, ".");
