@@ -1,12 +1,13 @@
-/* The hooks of prise role: a command at each change, one after the other in the order of the
- * changes, so that what the last one has done stands. One that takes longer than ROLE_HOOK_MS is
- * not waited for any more: the next starts beside it. */
+/* The hooks of prise role: a command at each change, one after the other, so that what the last one
+ * has done stands. While one runs the newest change waits, and what it makes out of date is left
+ * out; one that takes longer than ROLE_HOOK_MS is not waited for any more, and the next starts
+ * beside it. */
 #ifndef COMMAND_ROLE_HOOKS_H
 #define COMMAND_ROLE_HOOKS_H
 
 #include "net/process.h"
 
-enum { ROLE_HOOK_MS = 10000, ROLE_HOOKS_WAIT = 16 };
+enum { ROLE_HOOK_MS = 10000 };
 
 struct role_change {
 	bool principal;
@@ -20,28 +21,28 @@ struct role_hooks {
 	const char *on_principal, *on_secondaire; /* for /bin/sh; NULL: nothing is done */
 	int stdout_fd;                            /* as in struct process_plan */
 
-	int64_t runs; /* 0: none is waited for */
+	int64_t runs;        /* 0: none is waited for */
+	const char *command; /* of the newest that was started */
 	uint64_t since_ns;
-	struct role_change waiting[ROLE_HOOKS_WAIT];
-	unsigned waits;
-	bool settled;  /* none waits */
-	bool left_out; /* said of these that wait */
+	bool waits, settled; /* `next` is to be run; it is not */
+	struct role_change next;
+	bool left_out; /* said while the present one runs */
 	struct wheel_timer patience;
 };
 
 void role_hooks_begin(struct role_hooks *hooks);
 
-/* Has the change's command run, now or in its turn, with PRISE_EPOCH in its environment. Of more
- * than ROLE_HOOKS_WAIT that wait the oldest is left out, which is said. */
+/* Has the change's command run, now or in its turn, with PRISE_EPOCH in its environment. One that
+ * waits is left out for it, which is said. */
 void role_hooks_run(struct role_hooks *hooks, struct role_change change);
 
-/* We are principal no more: what was to be done at the beginning of that is not done any more. */
+/* We are principal no more: if the beginning of that still waits, it is left out. */
 void role_hooks_reign_over(struct role_hooks *hooks);
 
-/* Runs the loop until the last that waits has been started, ROLE_HOOK_MS at most. */
+/* Runs the loop until what waits has been started, ROLE_HOOK_MS at most. */
 void role_hooks_end(struct role_hooks *hooks);
 
-/* None that waits is started any more, and role_hooks_end returns. */
+/* What waits is left out, and role_hooks_end returns. */
 void role_hooks_give_up(struct role_hooks *hooks);
 
 #endif
