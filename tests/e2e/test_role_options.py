@@ -45,8 +45,9 @@ def until(path):
     return f"while [ ! -e {path} ]; do sleep 0.05; done"
 
 
-def test_hooks_follow_one_another(prise, serve):
-    """In the order of the changes, though one takes its time."""
+def behind_a_hook(prise, serve):
+    """A client that is principal while its --on-secondaire waits for the file `go`, the file that
+    its hooks write to, and `go`."""
     _, address = start(serve, "60s")
     path, go = prise.directory / "hooks", prise.directory / "go"
     first = role(prise, address)
@@ -56,6 +57,12 @@ def test_hooks_follow_one_another(prise, serve):
     read_until(client.stdout, b"secondaire epoch=1\n")
     first.terminate()
     read_until(client.stdout, b"principal epoch=2\n")
+    return client, path, go
+
+
+def test_hooks_follow_one_another(prise, serve):
+    """In the order of the changes, though one takes its time."""
+    _, path, go = behind_a_hook(prise, serve)
     assert not path.exists()
     go.touch()
     wait_until(lambda: path.exists() and path.read_text("ascii") == "secondaire\nprincipal\n",
@@ -63,17 +70,8 @@ def test_hooks_follow_one_another(prise, serve):
 
 
 def test_a_reign_that_is_over_is_not_begun(prise, serve):
-    """Whoever gives the place up does not take the address any more; and what it was to do at the
-    beginning of waiting is done, for nobody else's sake would it be."""
-    _, address = start(serve, "60s")
-    path, go = prise.directory / "hooks", prise.directory / "go"
-    first = role(prise, address)
-    read_until(first.stdout, b"principal epoch=1\n")
-    client = role(prise, address, "--on-principal", f"echo principal >> {path}",
-                  "--on-secondaire", f"{until(go)}; echo secondaire >> {path}")
-    read_until(client.stdout, b"secondaire epoch=1\n")
-    first.terminate()
-    read_until(client.stdout, b"principal epoch=2\n")
+    """Whoever gives the place up does not take the address any more."""
+    client, path, go = behind_a_hook(prise, serve)
     client.terminate()
     assert client.wait(SECONDS) == 128 + signal.SIGTERM
     go.touch()
