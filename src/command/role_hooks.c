@@ -59,11 +59,11 @@ static void hook_start(struct role_hooks *h, const struct role_change *change)
 
 static void hooks_go_on(struct role_hooks *h)
 {
-	if (h->waits && !h->runs) {
-		h->waits = h->left_out = false;
+	if (!h->settled && !h->runs) {
+		h->settled = true;
+		h->left_out = false;
 		hook_start(h, &h->next);
 	}
-	h->settled = !h->waits;
 	if (h->settled)
 		loop_disarm(h->loop, &h->patience);
 	else
@@ -84,7 +84,7 @@ static void hooks_patience_due(struct wheel_timer *timer, void *context)
 void role_hooks_begin(struct role_hooks *hooks)
 {
 	hooks->runs = 0;
-	hooks->waits = hooks->left_out = false;
+	hooks->left_out = false;
 	hooks->settled = true;
 	hooks->patience = (struct wheel_timer){.due = hooks_patience_due};
 }
@@ -95,18 +95,18 @@ void role_hooks_run(struct role_hooks *hooks, struct role_change change)
 		role_hooks_reign_over(hooks);
 	if (!hook_of(hooks, &change))
 		return;
-	if (hooks->waits && !hooks->left_out) {
+	if (!hooks->settled && !hooks->left_out) {
 		say_warning(_("the hooks are slower than the changes: some are left out"));
 		hooks->left_out = true;
 	}
-	hooks->waits = true;
+	hooks->settled = false;
 	hooks->next = change;
 	hooks_go_on(hooks);
 }
 
 void role_hooks_reign_over(struct role_hooks *hooks)
 {
-	if (hooks->waits && hooks->next.principal)
+	if (!hooks->settled && hooks->next.principal)
 		role_hooks_give_up(hooks);
 }
 
@@ -119,6 +119,6 @@ void role_hooks_end(struct role_hooks *hooks)
 
 void role_hooks_give_up(struct role_hooks *hooks)
 {
-	hooks->waits = false;
+	hooks->settled = true;
 	hooks_go_on(hooks);
 }

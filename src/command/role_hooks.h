@@ -24,7 +24,7 @@ struct role_hooks {
 	int64_t runs;        /* 0: none is waited for */
 	const char *command; /* of the newest that was started */
 	uint64_t since_ns;
-	bool waits, settled; /* `next` is to be run; it is not */
+	bool settled; /* nothing waits; else `next` does */
 	struct role_change next;
 	bool left_out; /* said while the present one runs */
 	struct wheel_timer patience;

@@ -24,17 +24,27 @@ def start(serve, lease):
     return server, f"127.0.0.1:{server.port('role')}"
 
 
-def test_a_hook_runs_once_at_each_change(prise, serve):
+def promoted(prise, serve, *hooks):
+    """A client that was secondaire at epoch 1 and is principal at epoch 2."""
     _, address = start(serve, "60s")
-    path = prise.directory / "hooks"
     first = role(prise, address)
     read_until(first.stdout, b"principal epoch=1\n")
-    client = role(prise, address, "--on-principal", f"echo principal $PRISE_EPOCH >> {path}",
-                  "--on-secondaire", f"echo secondaire $PRISE_EPOCH >> {path}")
+    client = role(prise, address, *hooks)
     read_until(client.stdout, b"secondaire epoch=1\n")
-    wait_until(lambda: path.exists() and path.read_text("ascii"), "the first hook")
     first.terminate()
     read_until(client.stdout, b"principal epoch=2\n")
+    return client
+
+
+def wait_written(path, text):
+    wait_until(lambda: path.exists() and path.read_text("ascii") == text, text)
+
+
+def test_a_hook_runs_once_at_each_change(prise, serve):
+    path = prise.directory / "hooks"
+    client = promoted(prise, serve, "--on-principal", f"echo principal $PRISE_EPOCH >> {path}",
+                      "--on-secondaire", f"echo secondaire $PRISE_EPOCH >> {path}")
+    wait_written(path, "secondaire 1\nprincipal 2\n")
     client.terminate()
     client.communicate(timeout=SECONDS)  # the hooks hold its output, too
     assert path.read_text("ascii") == "secondaire 1\nprincipal 2\n"
@@ -48,15 +58,9 @@ def until(path):
 def behind_a_hook(prise, serve):
     """A client that is principal while its --on-secondaire waits for the file `go`, the file that
     its hooks write to, and `go`."""
-    _, address = start(serve, "60s")
     path, go = prise.directory / "hooks", prise.directory / "go"
-    first = role(prise, address)
-    read_until(first.stdout, b"principal epoch=1\n")
-    client = role(prise, address, "--on-principal", f"echo principal >> {path}",
-                  "--on-secondaire", f"{until(go)}; echo secondaire >> {path}")
-    read_until(client.stdout, b"secondaire epoch=1\n")
-    first.terminate()
-    read_until(client.stdout, b"principal epoch=2\n")
+    client = promoted(prise, serve, "--on-principal", f"echo principal >> {path}",
+                      "--on-secondaire", f"{until(go)}; echo secondaire >> {path}")
     return client, path, go
 
 
@@ -65,8 +69,7 @@ def test_hooks_follow_one_another(prise, serve):
     _, path, go = behind_a_hook(prise, serve)
     assert not path.exists()
     go.touch()
-    wait_until(lambda: path.exists() and path.read_text("ascii") == "secondaire\nprincipal\n",
-               "both")
+    wait_written(path, "secondaire\nprincipal\n")
 
 
 def test_a_reign_that_is_over_is_not_begun(prise, serve):
@@ -123,15 +126,9 @@ def test_a_signal_ends_the_wait_for_hooks(prise, peer):
 
 
 def test_a_hook_that_does_not_end_is_not_waited_for(prise, serve):
-    _, address = start(serve, "60s")
     path = prise.directory / "hook"
-    first = role(prise, address)
-    read_until(first.stdout, b"principal epoch=1\n")
-    client = role(prise, address, "--on-principal", f"touch {path}",
-                  "--on-secondaire", "exec sleep 15 >&- 2>&-")
-    read_until(client.stdout, b"secondaire epoch=1\n")
-    first.terminate()
-    read_until(client.stdout, b"principal epoch=2\n")
+    client = promoted(prise, serve, "--on-principal", f"touch {path}",
+                      "--on-secondaire", "exec sleep 15 >&- 2>&-")
     assert not path.exists()
     wait_until(path.exists, "the hook behind it")
     client.terminate()
@@ -154,8 +151,7 @@ def test_hooks_that_wait_are_bounded(prise, peer):
     heard.set()
     read_until(client.stdout, b"secondaire\n" + b"principal\nsecondaire\n" * 19)
     go.touch()
-    followed = "principal\nsecondaire\n"
-    wait_until(lambda: path.exists() and path.read_text("ascii") == followed, "the newest")
+    wait_written(path, "principal\nsecondaire\n")
     client.terminate()
     said = client.communicate(timeout=SECONDS)[1].decode()
     assert said.count("the hooks are slower than the changes") == 1, said
